@@ -1,0 +1,413 @@
+"""Run a protocol: fit every fold, gather out-of-fold predictions, test for leaks, write the run."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark import __version__, leaks
+from earmark.dataset import Dataset
+from earmark.errors import InputError
+from earmark.files import atomic_write, write_json
+from earmark.fold_worker import FoldResult, Work, fit_all, fit_fold, fit_with_one_model, one_thread
+from earmark.folds import Fold, Protocol, group_numbers
+from earmark.learners import Learner
+from earmark.metrics import apply_temperature
+from earmark.progress import Progress, Step, silent
+from earmark.runs import (
+    CLIP_COLUMNS,
+    CURVE_COLUMNS,
+    FOLD_COLUMNS,
+    FORMAT,
+    PREDICTION_COLUMNS,
+    LeakTest,
+    Run,
+    evaluate_predictions,
+    load_run,
+)
+
+RECORDED_PACKAGES = ("numpy", "torch", "scikit-learn", "transformers", "onnxruntime", "soundfile", "av", "soxr")
+
+
+def crossval(
+    dataset: Dataset,
+    learner: Learner,
+    protocol: Protocol,
+    out: Path | str,
+    *,
+    jobs: int | None = None,
+    device: str = "cpu",
+    calibrate: bool = False,
+    leak_tests: bool = True,
+    one_model: bool = False,
+    shuffle_labels: bool = False,
+    command: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Run:
+    """Cross-validate a learner and write the run to a folder.
+
+    A run that was stopped, even by a kill, goes on where it was when the same call is made again, and ends with the
+    same numbers. A finished run is read, not computed again.
+
+    Parameters
+    ----------
+    out
+        The run folder to write.
+    jobs
+        Folds that train side by side; None: as many as there are processors. The numbers do not depend on it.
+    device
+        ``cpu``, ``cuda`` or ``mps``; on anything but the CPU folds train one after the other.
+    calibrate
+        Fit a temperature inside each fold's training clips (a second training on a part of them).
+    leak_tests
+        Run :mod:`earmark.leaks` too; about a third more time.
+    one_model
+        Keep one model from fold to fold instead of beginning anew. This is the mistake that the leak tests are there
+        to find; it exists to be shown.
+    shuffle_labels
+        Deal the labels to the clips at random first (with the first seed): the control experiment.
+    command
+        What the user typed, for the record.
+
+    Raises
+    ------
+    InputError
+        If the dataset does not have the learner's features, or ``out`` holds something else.
+    """
+    out = Path(out)
+    began = time.monotonic()
+    work = _prepare(dataset, learner, calibrate, device, shuffle_labels, protocol)
+    identity = _identity(dataset, work, protocol, one_model, leak_tests)
+    if (out / "run.json").exists():
+        run = load_run(out)
+        if run.info.get("identity") != identity:
+            raise InputError(f"{out} holds another finished run. Choose another folder with -o, or delete that one.")
+        return run
+    kept = out / "folds"
+    _claim(out, identity)
+    if device != "cpu":
+        jobs = 1
+    jobs = jobs or os.cpu_count() or 1
+    if one_model:
+        results = fit_with_one_model(work, protocol.folds, identity, progress=progress)
+    else:
+        results = fit_all(work, protocol.folds, identity, folder=kept, jobs=jobs, progress=progress)
+    probabilities = [apply_temperature(np.array(r.log_probabilities), r.temperature) for r in results]
+    tests: list[LeakTest] = []
+    if leak_tests:
+        tests = _leak_tests(
+            dataset, work, protocol, results, probabilities, identity, one_model, jobs, kept, progress
+        )
+    progress(Step("writing the run", 0, 1))
+    _write_tables(out, dataset, work, protocol, results, probabilities)
+    write_json(out / "leaks.json", [asdict(test) for test in tests])
+    info = _describe(dataset, work, protocol, results, identity, command, one_model, shuffle_labels)
+    info["seconds"] = time.monotonic() - began
+    info["peak_memory_mb"] = _peak_memory_mb()
+    # run.json comes last and metrics.json with it: a folder without them is an unfinished run.
+    write_json(out / "run.json", info)
+    try:
+        write_json(out / "metrics.json", evaluate_predictions(load_run(out)))
+    except BaseException:
+        (out / "run.json").unlink(missing_ok=True)
+        raise
+    shutil.rmtree(kept, ignore_errors=True)
+    (out / "unfinished.json").unlink(missing_ok=True)
+    progress(Step("writing the run", 1, 1))
+    return load_run(out)
+
+
+def _prepare(
+    dataset: Dataset, learner: Learner, calibrate: bool, device: str, shuffle_labels: bool, protocol: Protocol
+) -> Work:
+    features = dataset.features.get(learner.feature)
+    if features is None:
+        have = ", ".join(dataset.features) or "none"
+        raise InputError(
+            f"The model {learner.name} needs the features {learner.feature!r}, and {dataset.name} has {have}."
+        )
+    targets = dataset.targets
+    if shuffle_labels:
+        targets = _shuffled(targets, protocol.seeds[0])
+    return Work(learner, features, targets, group_numbers(dataset), len(dataset.labels), calibrate, device)
+
+
+def _shuffled(targets: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, 77]).permutation(targets)
+
+
+def dataset_fingerprint(dataset: Dataset) -> str:
+    """16 hexadecimal digits over the clips, their labels and groups: runs on the same data have the same."""
+    digest = hashlib.sha256()
+    for clip in dataset.clips:
+        digest.update(json.dumps([clip.id, clip.label, clip.group]).encode())
+    return digest.hexdigest()[:16]
+
+
+def folds_fingerprint(folds: Iterable[Fold]) -> str:
+    """16 hexadecimal digits over who trains, validates and is tested: runs that can be compared have the same."""
+    digest = hashlib.sha256()
+    for fold in folds:
+        for side in (fold.train, fold.validation, fold.test):
+            digest.update(np.ascontiguousarray(side, dtype="<i8").tobytes() + b"|")
+    return digest.hexdigest()[:16]
+
+
+def _identity(dataset: Dataset, work: Work, protocol: Protocol, one_model: bool, leak_tests: bool) -> str:
+    features = hashlib.sha256(np.ascontiguousarray(work.features).tobytes()).hexdigest()
+    parts = [
+        FORMAT, dataset_fingerprint(dataset), features, work.targets.tolist(), work.learner.describe(),
+        folds_fingerprint(protocol.folds), [fold.seed for fold in protocol.folds], work.calibrate, work.device,
+        one_model, leak_tests,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _claim(out: Path, identity: str) -> None:
+    marker = out / "unfinished.json"
+    if marker.exists():
+        try:
+            before = json.loads(marker.read_text(encoding="utf-8")).get("identity")
+        except (OSError, ValueError, AttributeError):
+            before = None
+        if before != identity:
+            raise InputError(
+                f"{out} holds another unfinished run (other clips, folds or settings). "
+                "Choose another folder with -o, or delete that one."
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not an empty folder and not a run. Choose another folder with -o.")
+    write_json(marker, {"identity": identity, "started": datetime.now(UTC).isoformat(timespec="seconds")})
+
+
+# --- leak tests ---
+
+
+def _leak_tests(
+    dataset: Dataset,
+    work: Work,
+    protocol: Protocol,
+    results: list[FoldResult],
+    probabilities: list[NDArray[np.float64]],
+    identity: str,
+    one_model: bool,
+    jobs: int,
+    kept: Path,
+    progress: Progress,
+) -> list[LeakTest]:
+    first = tuple(fold for fold in protocol.folds if fold.repeat == 0)
+    accuracies = [
+        float((p.argmax(axis=1) == work.targets[f.test]).mean())
+        for f, p in zip(protocol.folds, probabilities, strict=True)
+    ]
+    tested = sum(len(fold.test) for fold in protocol.folds)
+    overall = sum(a * len(f.test) for a, f in zip(accuracies, protocol.folds, strict=True)) / tested
+    expected = [
+        work.learner.expected_initial_weights(work.features[fold.train], work.labels, fold.seed)
+        for fold in protocol.folds
+    ]
+    recordings = np.unique([dataset.recording_of(clip) for clip in dataset.clips], return_inverse=True)[1].astype(
+        np.int64
+    )
+    return [
+        _shuffled_labels(work, first, protocol.seeds[0], identity, one_model, jobs, kept, progress),
+        leaks.fold_order(accuracies[: len(first)], tested / len(protocol.folds)),
+        leaks.fresh_models([f.name for f in protocol.folds], [r.initial_weights for r in results], expected),
+        *leaks.disjoint_sides(protocol.folds, work.groups, recordings, grouped=protocol.grouped),
+        _nothing_from_test(work, first[0], protocol.seeds[0]),
+        leaks.suspiciously_good(overall, dataset.is_gtzan),
+    ]
+
+
+def _shuffled_labels(
+    work: Work,
+    folds: tuple[Fold, ...],
+    seed: int,
+    identity: str,
+    one_model: bool,
+    jobs: int,
+    kept: Path,
+    progress: Progress,
+) -> LeakTest:
+    shuffled = replace(work, learner=work.learner.quick(), targets=_shuffled(work.targets, seed), calibrate=False)
+    task = "leak test: shuffled labels"
+    if one_model:
+        results = fit_with_one_model(shuffled, folds, identity, progress=progress, task=task)
+    else:
+        results = fit_all(
+            shuffled, folds, identity, folder=kept / "shuffled", jobs=jobs, progress=progress, task=task
+        )
+    hits = [
+        np.array(r.log_probabilities).argmax(axis=1) == shuffled.targets[f.test]
+        for f, r in zip(folds, results, strict=True)
+    ]
+    return leaks.shuffled_labels(float(np.concatenate(hits).mean()), work.targets, sum(map(len, hits)))
+
+
+def _nothing_from_test(work: Work, fold: Fold, seed: int) -> LeakTest:
+    generator = np.random.default_rng([seed, 78])
+    learnt = []
+    for poisoned in (False, True):
+        features, targets = work.features, work.targets
+        if poisoned:
+            features, targets = np.array(features), targets.copy()
+            shape = features[fold.test].shape
+            features[fold.test] = generator.integers(0, 7, shape).astype(features.dtype)
+            targets[fold.test] = generator.integers(0, work.labels, len(fold.test))
+        quick = replace(work, learner=work.learner.quick(), features=features, targets=targets)
+        with one_thread():
+            result, _ = fit_fold(quick, fold, "")
+        learnt.append(f"{result.final_weights}/{result.temperature!r}")
+    return leaks.nothing_from_test(*learnt)
+
+
+# --- the run folder ---
+
+
+def _write_tables(
+    out: Path,
+    dataset: Dataset,
+    work: Work,
+    protocol: Protocol,
+    results: list[FoldResult],
+    probabilities: list[NDArray[np.float64]],
+) -> None:
+    clips, labels = dataset.clips, dataset.labels
+    named = [labels[target] for target in work.targets]
+    _write_csv(
+        out / "clips.csv",
+        CLIP_COLUMNS,
+        ((c.id, label, c.group or "", c.artist or "", c.title or "") for c, label in zip(clips, named, strict=True)),
+    )
+    roles, curves, rows = [], [], []
+    for fold, result, table in zip(protocol.folds, results, probabilities, strict=True):
+        place = (fold.repeat, fold.fold)
+        for role, side in (("validation", fold.validation), ("test", fold.test)):
+            roles.extend((*place, clips[row].id, role) for row in side)
+        for epoch in result.curves:
+            curves.append((*place, *("" if epoch[name] is None else epoch[name] for name in CURVE_COLUMNS[2:])))
+        for row, p in zip(fold.test, table, strict=True):
+            best = int(p.argmax())
+            clip = clips[row]
+            rows.append((*place, clip.id, named[row], clip.group or "", labels[best], p[best], *p))
+    _write_csv(out / "folds.csv", FOLD_COLUMNS, roles)
+    _write_csv(out / "curves.csv", CURVE_COLUMNS, curves)
+    _write_csv(out / "predictions.csv", (*PREDICTION_COLUMNS, *(f"p:{label}" for label in labels)), rows)
+    if dataset.thumbnails is not None:
+        with atomic_write(out / "thumbnails.npz") as handle:
+            np.savez_compressed(
+                handle, ids=np.array([clip.id for clip in clips]), thumbnails=np.asarray(dataset.thumbnails)
+            )
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with atomic_write(path, "w") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _describe(
+    dataset: Dataset,
+    work: Work,
+    protocol: Protocol,
+    results: list[FoldResult],
+    identity: str,
+    command: Sequence[str],
+    one_model: bool,
+    shuffle_labels: bool,
+) -> dict[str, Any]:
+    settings = work.learner.describe()
+    return {
+        "format": FORMAT,
+        "identity": identity,
+        "earmark": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "kind": "crossval",
+        "dataset": {
+            "name": dataset.name,
+            "clips": len(dataset.clips),
+            "fingerprint": dataset_fingerprint(dataset),
+            "groups": len(set(work.groups.tolist())),
+            "is_gtzan": dataset.is_gtzan,
+            "facts": dict(dataset.facts),
+        },
+        "labels": list(dataset.labels),
+        "protocol": {
+            "name": protocol.name,
+            "description": protocol.description,
+            "folds": protocol.folds_per_repeat,
+            "repeats": len(protocol.seeds),
+            "seeds": list(protocol.seeds),
+            "grouped": protocol.grouped,
+            "fingerprint": folds_fingerprint(protocol.folds),
+            "one_model": one_model,
+            "shuffled_labels": shuffle_labels,
+        },
+        "model": settings,
+        "training": {
+            "calibrated": work.calibrate,
+            "curves": "the validation curve shows the fold's held-out clips; nothing is chosen by it",
+        },
+        "front_end": dataset.front_end.to_dict() if dataset.front_end is not None else None,
+        "versions": versions(),
+        "machine": {
+            "system": platform.platform(),
+            "cpu": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "device": work.device,
+        },
+        "folds": [
+            {
+                "repeat": fold.repeat,
+                "fold": fold.fold,
+                "seed": fold.seed,
+                "train": len(fold.train),
+                "validation": len(fold.validation),
+                "test": len(fold.test),
+                "initial_weights": result.initial_weights,
+                "temperature": result.temperature,
+                "epochs": len(result.curves),
+                "seconds": result.seconds,
+            }
+            for fold, result in zip(protocol.folds, results, strict=True)
+        ],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, Earmark and the packages that decide numbers, as far as they are installed."""
+    found = {"python": platform.python_version(), "earmark": __version__}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _peak_memory_mb() -> float | None:
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    scale = 1 / 1024**2 if sys.platform == "darwin" else 1 / 1024
+    usages = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(usages) * scale
