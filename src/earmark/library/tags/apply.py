@@ -1,0 +1,216 @@
+"""Carrying out a plan, and taking it back."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from earmark.errors import InputError
+from earmark.library.tags import journal as journals
+from earmark.library.tags.check import require_mutagen
+from earmark.library.tags.edit import TagError
+from earmark.library.tags.journal import Journal, Record
+from earmark.library.tags.plan import Entry, Plan
+from earmark.library.tags.rewrite import ChangedError, restore, temporary_beside, write_tags
+from earmark.progress import Progress, Step, silent
+
+
+@dataclass
+class Report:
+    """What :func:`apply` or :func:`undo` did.
+
+    Attributes
+    ----------
+    journal
+        Where it is written down; what :func:`undo` needs.
+    done
+        Files that were changed (by :func:`undo`: that have their old bytes again).
+    already
+        Files that were as they should be, for instance because a run before this one was stopped midway.
+    skipped
+        Files that were changed by others in the meantime and therefore left alone, with the reason.
+    failed
+        Files that could not be changed, with the reason.
+    """
+
+    journal: Path
+    done: list[str] = field(default_factory=list)
+    already: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was skipped and nothing failed."""
+        return not self.skipped and not self.failed
+
+
+def apply(
+    plan: Plan,
+    *,
+    journal: Path | str | None = None,
+    keep_mtime: bool = False,
+    split_hard_links: bool = False,
+    progress: Progress = silent,
+) -> Report:
+    """Write the genres that a plan holds.
+
+    Every file is written anew beside itself, read back and compared, and then takes the old one's place. A run that
+    was stopped, even by a kill or a power failure, is simply run again: it goes on where it was.
+
+    Parameters
+    ----------
+    plan
+        What to write; files that changed since it was made are skipped.
+    journal
+        Where to note how to undo it. None: in the platform's data folder, under the plan's id.
+    keep_mtime
+        Whether files keep their modification time. Players and back-ups may then not notice the change.
+    split_hard_links
+        Whether a file that has several names (hard links) is changed under the planned name only, which makes
+        two files of one. Otherwise such files fail.
+    progress
+        Called after each file.
+
+    Raises
+    ------
+    MissingExtraError
+        If mutagen is not installed.
+    InputError
+        If the disk is full or the journal cannot be written; what was written before that can be undone.
+    StoreError
+        If the journal is damaged or belongs to another plan.
+    """
+    require_mutagen()
+    place = Path(journal) if journal is not None else _journal_of(plan)
+    report = Report(place)
+    entries = plan.to_write
+    if not entries:
+        return report
+    with Journal(place, plan.id) as book:
+        book.remove_temporaries()
+        for number, entry in enumerate(entries, 1):
+            try:
+                _apply_one(entry, number, plan, book, report, keep_mtime, split_hard_links)
+            except ChangedError as error:
+                report.skipped.append((entry.path, str(error)))
+            except TagError as error:
+                report.failed.append((entry.path, str(error)))
+            progress(Step("writing tags", number, len(entries)))
+    return report
+
+
+def undo(journal: Path | str | None = None, *, progress: Progress = silent) -> Report:
+    """Give files the bytes and modification times back that they had before :func:`apply`.
+
+    Files that were changed by others since are skipped. A run that was stopped is simply run again.
+
+    Parameters
+    ----------
+    journal
+        The journal; None takes the newest in the platform's data folder that has something to undo.
+    progress
+        Called after each file.
+
+    Raises
+    ------
+    InputError
+        If there is no journal, or nothing to undo.
+    StoreError
+        If the journal is damaged.
+    """
+    place = Path(journal) if journal is not None else latest_journal()
+    report = Report(place)
+    with Journal(place) as book:
+        book.remove_temporaries()
+        records = book.to_undo()
+        for number, record in enumerate(records, 1):
+            try:
+                _undo_one(record, number, book, report)
+            except ChangedError as error:
+                report.skipped.append((record.path, str(error)))
+            except TagError as error:
+                report.failed.append((record.path, str(error)))
+            progress(Step("undoing", number, len(records)))
+    return report
+
+
+def latest_journal() -> Path:
+    """The newest journal in the platform's data folder that has something to undo.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for path in journals.journals():
+        with Journal(path) as book:
+            if book.to_undo():
+                return path
+    raise InputError("There is nothing to undo: no tags were written, or all of it was undone.")
+
+
+def _apply_one(
+    entry: Entry,
+    number: int,
+    plan: Plan,
+    book: Journal,
+    report: Report,
+    keep_mtime: bool,
+    split_hard_links: bool,
+) -> None:
+    path = os.path.realpath(entry.path)
+    known = book.records.get(path)
+    after = known.after if known is not None and known.event in ("ready", "done") else None
+    if known is not None and after is not None and _is_like(path, after.size, after.mtime_ns):
+        # Written by a run before this one, perhaps one that was stopped just behind the rename.
+        if known.event == "ready":
+            book.finish(path, "done")
+        report.already.append(entry.path)
+        return
+    temporary = temporary_beside(Path(path), plan.id, number)
+    book.start(path, temporary)
+    written = write_tags(
+        Path(path),
+        entry.wanted,
+        temporary,
+        partial(book.ready, path),
+        expected=entry.sha256,
+        id3=plan.options.id3,
+        keep_mtime=keep_mtime,
+        split_hard_links=split_hard_links,
+    )
+    if written:
+        book.finish(path, "done")
+        report.done.append(entry.path)
+    else:
+        report.already.append(entry.path)
+
+
+def _undo_one(record: Record, number: int, book: Journal, report: Report) -> None:
+    assert record.before is not None and record.after is not None
+    path = Path(record.path)
+    temporary = temporary_beside(path, "undo" + record.before.sha256, number)
+    book.start(record.path, temporary, undoing=True)
+    changed = restore(path, record.undo, record.before, record.after, temporary)
+    book.finish(record.path, "undone")
+    (report.done if changed else report.already).append(record.path)
+
+
+def _is_like(path: str, size: int, mtime_ns: int) -> bool:
+    try:
+        facts = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_mtime_ns) == (size, mtime_ns)
+
+
+def _journal_of(plan: Plan) -> Path:
+    for path in journals.journals():
+        if path.stem.endswith(plan.id):
+            return path
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return journals.folder() / f"{now}-{plan.id}.jsonl"

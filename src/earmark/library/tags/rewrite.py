@@ -1,0 +1,226 @@
+"""Changing one file so that at every moment there is either the old or the new one, whole and checked.
+
+The new file is made beside the old one under a temporary name, read back and compared; only then it takes the old
+one's place in one step of the file system.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+from earmark.errors import InputError
+from earmark.library.tags import check
+from earmark.library.tags.delta import Operation, backward, compose, forward, moved_ranges
+from earmark.library.tags.edit import TagError, Wanted, damaged
+from earmark.library.tags.formats import open_editor
+from earmark.library.tags.journal import TEMPORARY, State
+
+
+class ChangedError(TagError):
+    """The file is not the one that was looked at."""
+
+
+def state_of(handle: BufferedReader) -> State:
+    """Size, SHA-256 and modification time of an open file."""
+    handle.seek(0)
+    digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    facts = os.fstat(handle.fileno())
+    return State(facts.st_size, digest, facts.st_mtime_ns)
+
+
+def temporary_beside(path: Path, journal_id: str, number: int) -> Path:
+    """The temporary name for one file of one journal; short, because names may not be longer than 255 bytes."""
+    return path.with_name(f"{TEMPORARY}{journal_id[:8]}-{number}.part")
+
+
+def write_tags(
+    path: Path,
+    wanted: Wanted,
+    temporary: Path,
+    ready: Callable[[State, State, list[Operation]], None],
+    *,
+    expected: str | None = None,
+    id3: int = 4,
+    keep_mtime: bool = False,
+    split_hard_links: bool = False,
+) -> bool:
+    """Change the tags of one file.
+
+    Parameters
+    ----------
+    path
+        The file itself, not a symbolic link to it.
+    wanted
+        The genre and fields.
+    temporary
+        The name for the new file until it is complete; in the same folder.
+    ready
+        Called with the old and the new state and the recipe for undoing, before the new file takes the old
+        one's place; if it raises, nothing has happened.
+    expected
+        The SHA-256 that the file must have; None takes it as it is.
+
+    Returns
+    -------
+    bool
+        False if the tags say what is wanted already; the file was not touched then.
+
+    Raises
+    ------
+    ChangedError
+        If the file does not have the expected content.
+    TagError
+        If it cannot be changed safely.
+    """
+    _check_permission(path, split_hard_links)
+    with _removed_in_the_end(temporary):
+        with open(path, "rb") as handle:
+            facts = os.fstat(handle.fileno())
+            before = state_of(handle)
+            if expected is not None and before.sha256 != expected:
+                raise ChangedError("it was changed after the plan was made")
+            editor = open_editor(handle, id3=id3)
+            splices = editor.splices(wanted)
+            if not splices:
+                return False
+            first = check.opinion(handle, editor.format)
+            if first.genres != editor.genres:
+                raise TagError(
+                    f"Earmark reads the genre as {_shown(editor.genres)}, mutagen as {_shown(first.genres)}; "
+                    "the file was left as it is."
+                )
+            undo = backward(splices, handle, before.size)
+            after = _make(forward(splices, before.size), handle, path, facts, temporary, keep_mtime)
+            with open(temporary, "rb") as made:
+                if state_of(made).sha256 != after.sha256:
+                    raise TagError("What was written does not read back the same; the file was left as it is.")
+                if compose(undo, made, None) != before.sha256:
+                    raise TagError("The change could not be undone; the file was left as it is.")
+                changed = open_editor(made, id3=id3)
+                if changed.differs(wanted) or (wanted.genres is None and changed.genres != editor.genres):
+                    raise TagError("The new tags do not read back as they should; the file was left as it is.")
+                if changed.others() != editor.others():
+                    raise TagError("Another tag would have changed; the file was left as it is.")
+                if changed.sound() != moved_ranges(editor.sound(), splices):
+                    raise TagError("The sound would have changed; the file was left as it is.")
+                check.compare(first, check.opinion(made, editor.format), wanted)
+        ready(before, after, undo)
+        _replace(temporary, path, facts)
+    return True
+
+
+def restore(path: Path, undo: list[Operation], before: State, after: State, temporary: Path) -> bool:
+    """Give a file its old bytes and its old modification time back.
+
+    Returns
+    -------
+    bool
+        False if it has its old bytes already.
+
+    Raises
+    ------
+    ChangedError
+        If the file has been changed by others since.
+    TagError
+        If it cannot be written.
+    """
+    _check_permission(path, split_hard_links=True)
+    with _removed_in_the_end(temporary):
+        with open(path, "rb") as handle:
+            facts = os.fstat(handle.fileno())
+            now = state_of(handle)
+            if now.sha256 == before.sha256:
+                return False
+            if now.sha256 != after.sha256:
+                raise ChangedError("it was changed after its tags were written")
+            made = _make(undo, handle, path, facts, temporary, True, before.mtime_ns)
+            if made.sha256 != before.sha256:
+                raise damaged("the journal does not give its old bytes back")
+        _replace(temporary, path, facts)
+    return True
+
+
+def _shown(genres: tuple[str, ...]) -> str:
+    return ", ".join(genres) or "none"
+
+
+@contextlib.contextmanager
+def _removed_in_the_end(temporary: Path) -> Iterator[None]:
+    """Remove the temporary file, unless it became the real one; system errors become errors of this file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                "The disk is full. The files that were written so far are in order and in the journal; free some "
+                "space and run the same command again."
+            ) from error
+        raise TagError(f"It cannot be written ({error.strerror or error}).") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _check_permission(path: Path, split_hard_links: bool) -> None:
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise TagError(f"It cannot be opened ({error.strerror or error}).") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise TagError("It is not a file.")
+    # A rename would replace a read-only file without being asked; its owner meant it to stay.
+    if not facts.st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise TagError("It is read-only.")
+    if facts.st_nlink > 1 and not split_hard_links:
+        raise TagError(
+            f"It has {facts.st_nlink} names (hard links), which would become different files; "
+            "--split-hard-links allows that."
+        )
+
+
+def _make(
+    recipe: list[Operation],
+    source: BinaryIO,
+    path: Path,
+    facts: os.stat_result,
+    temporary: Path,
+    keep_mtime: bool,
+    mtime_ns: int | None = None,
+) -> State:
+    """Write the new file under its temporary name with the old one's owner, permissions and attributes."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    temporary.unlink(missing_ok=True)  # left behind by a run whose journal is gone
+    with os.fdopen(os.open(temporary, flags, 0o600), "wb") as target:
+        digest = compose(recipe, source, target)
+        target.flush()
+        os.fsync(target.fileno())
+        size = target.tell()
+    made = temporary.stat()
+    if hasattr(os, "chown") and (made.st_uid, made.st_gid) != (facts.st_uid, facts.st_gid):
+        try:
+            os.chown(temporary, facts.st_uid, facts.st_gid)
+        except OSError as error:
+            raise TagError("It belongs to another user or group, which a new file could not keep.") from error
+    shutil.copystat(path, temporary)
+    if keep_mtime:
+        mtime = facts.st_mtime_ns if mtime_ns is None else mtime_ns
+        os.utime(temporary, ns=(facts.st_atime_ns, mtime))
+    else:
+        os.utime(temporary)
+    return State(size, digest, temporary.stat().st_mtime_ns)
+
+
+def _replace(temporary: Path, path: Path, facts: os.stat_result) -> None:
+    now = path.stat()
+    if (now.st_ino, now.st_size, now.st_mtime_ns) != (facts.st_ino, facts.st_size, facts.st_mtime_ns):
+        raise ChangedError("it was changed by another program at the same moment")
+    temporary.replace(path)
