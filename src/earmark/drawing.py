@@ -129,14 +129,11 @@ def png(picture: NDArray[np.uint8]) -> bytes:
             f"A PNG is made of 8 bits, (height, width) or (height, width, 3), not {picture.dtype} of {picture.shape}."
         )
     height, width = picture.shape[:2]
-    rows = picture.reshape(height, -1)
-    # Filter "up": each row as its difference from the one above, which deflates better than the pixels.
-    lines = np.empty((height, 1 + rows.shape[1]), np.uint8)
-    lines[:, 0] = 2
-    lines[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
+    # Filter 0 (none) before each row: unmixed colours of one table deflate to half of what differences do.
+    lines = np.zeros((height, 1 + picture[0].size), np.uint8)
+    lines[:, 1:] = picture.reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, 2 if picture.ndim == 3 else 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
