@@ -211,7 +211,7 @@ def test_a_hop_later_is_a_column_later(front_end: FrontEnd) -> None:
 def test_parseval_the_spectrum_holds_the_energy_of_the_windowed_frame(seed: int, n_fft: int) -> None:
     front_end = FrontEnd(kind="stft", n_fft=n_fft, hop_length=n_fft // 2, seconds=n_fft * 8 / RATE)
     samples = noise(front_end.window_samples, seed)
-    power = module._power(samples, front_end, np.array([3])).astype(float)[0]
+    power = module._power(samples, front_end, np.array([3]), np.float64).astype(float)[0]
     energy = power[0] + power[-1] + 2 * power[1:-1].sum()
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
     start = 3 * front_end.hop_length - n_fft // 2
@@ -220,7 +220,9 @@ def test_parseval_the_spectrum_holds_the_energy_of_the_windowed_frame(seed: int,
 
 def test_white_noise_is_flat_over_frequency() -> None:
     front_end = FrontEnd(kind="stft", n_fft=256, hop_length=128)
-    power = module._power(noise(front_end.window_samples), front_end, front_end.frames)[2:-2, 1:-1].mean(axis=0)
+    power = module._power(noise(front_end.window_samples), front_end, front_end.frames, np.float64)[2:-2, 1:-1].mean(
+        axis=0
+    )
     assert np.abs(10 * np.log10(power / power.mean())).max() < 0.5
 
 

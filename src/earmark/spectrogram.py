@@ -4,9 +4,11 @@ Both kinds follow librosa to rounding: frames centred on multiples of the hop, z
 window (``librosa.stft``), Slaney's mel scale with bands of equal area (``librosa.filters.mel``), decibels below the
 maximum with a floor (``librosa.power_to_db``, ``librosa.amplitude_to_db``).
 
-The work goes a block of frames at a time, so that it stays in the cache. With ``scale="window"`` it is done in double
-precision and rounded to float32 once per power: this is the exact mode, in which bins 80 dB under the loudest stay
-free of the rounding noise of the loud ones. With ``scale="columns"`` it is done in single precision, for speed.
+The work goes a block of frames at a time, so that it stays in the cache. With ``scale="window"`` the columns are
+worked out in double precision and rounded to float32 once per power: this is the exact mode, in which bins 80 dB
+under the loudest stay free of the rounding noise of the loud ones. The frames between the columns only have a say in
+the range: single precision finds the two that matter, and only those are worked out again. With ``scale="columns"``
+there is single precision alone, and no frame between the columns.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ _BLOCK = 64
 # Multiplications in one product of a block and a group of mel filters. Up to here OpenBLAS starts no threads, which
 # would cost more than they save and fight with other processes; the filters' zeros left in the groups are few.
 _PRODUCT = 1 << 18
+
+_Precision = type[np.float64] | type[np.float32]
 
 
 def fit_window(samples: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
@@ -228,11 +232,11 @@ def _window(samples: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.flo
 
 
 def _frame_blocks(
-    samples: NDArray[np.float32], front_end: FrontEnd, frames: NDArray[np.intp]
+    samples: NDArray[np.float32], front_end: FrontEnd, frames: NDArray[np.intp], precision: _Precision
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Windowed frames (m, n_fft) in one buffer that is filled again for each block, with their places in `frames`."""
     n_fft, hop_length = front_end.n_fft, front_end.hop_length
-    window = _hann(n_fft).astype(_precision(front_end))
+    window = _hann(n_fft).astype(precision)
     buffer = np.empty((min(_BLOCK, len(frames)), n_fft), window.dtype)
     for first in range(0, len(frames), _BLOCK):
         wanted = frames[first : first + _BLOCK]
@@ -243,13 +247,11 @@ def _frame_blocks(
             before = max(-start, 0)
             piece = np.pad(piece, (before, stop - start - before - len(piece)))
         rows = buffer[: len(wanted)]
-        if int(wanted[-1]) - int(wanted[0]) == len(wanted) - 1:
-            stride = piece.strides[0]
-            rows[:] = as_strided(piece, rows.shape, (hop_length * stride, stride), writeable=False)
-            rows *= window
-        else:
-            for row, place in zip(rows, ((wanted - wanted[0]) * hop_length).tolist(), strict=True):
-                np.multiply(piece[place : place + n_fft], window, out=row)
+        places = wanted - wanted[0]
+        stride = piece.strides[0]
+        every = as_strided(piece, (int(places[-1]) + 1, n_fft), (hop_length * stride, stride), writeable=False)
+        rows[:] = every if len(every) == len(rows) else every[places]
+        rows *= window
         yield slice(first, first + len(wanted)), rows
 
 
@@ -267,19 +269,16 @@ def _bands(power: NDArray[Any], front_end: FrontEnd, bands: NDArray[Any]) -> Non
         np.matmul(power[:, bins], weights, out=bands[:, rows])
 
 
-def _precision(front_end: FrontEnd) -> type[np.floating[Any]]:
-    return np.float64 if front_end.scale == "window" else np.float32
-
-
-def _power(samples: NDArray[np.float32], front_end: FrontEnd, frames: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Power of the frames asked for, shape (frames, bins)."""
+def _power(
+    samples: NDArray[np.float32], front_end: FrontEnd, frames: NDArray[np.intp], precision: _Precision
+) -> NDArray[np.float32]:
+    """Power of the frames asked for, which rise, shape (frames, bins)."""
     result = np.empty((len(frames), front_end.bins), np.float32)
-    precision = _precision(front_end)
     power = np.empty((min(_BLOCK, len(frames)), front_end.n_fft // 2 + 1), precision)
     spectra = np.empty(power.shape, np.result_type(precision, np.complex64))
     bands = np.empty((len(power), front_end.bins), precision) if front_end.kind == "mel" else power
     with np.errstate(over="ignore", invalid="ignore"):
-        for place, rows in _frame_blocks(samples, front_end, frames):
+        for place, rows in _frame_blocks(samples, front_end, frames, precision):
             n = len(rows)
             _transform(rows, spectra[:n], power[:n])
             if front_end.kind == "mel":
@@ -292,14 +291,16 @@ def _decibels(
     samples: NDArray[np.float32], front_end: FrontEnd, n_frames: int, frames: NDArray[np.intp]
 ) -> tuple[NDArray[np.float32], np.float32, np.float32]:
     """Decibels of the frames asked for, shape (frames, bins), and the lowest and highest of the scale."""
-    if front_end.scale == "columns" or len(frames) == n_frames:
-        power = _power(samples, front_end, frames)
-        least, most = power.min(), power.max()
-    else:
-        power = _power(samples, front_end, np.arange(n_frames))
-        # The logarithm rises, so that the range over all frames needs two logarithms, not one for every frame.
-        least, most = power.min(), power.max()
-        power = power[frames]
+    exact = front_end.scale == "window"
+    power = _power(samples, front_end, frames, np.float64 if exact else np.float32)
+    # The logarithm rises: the range takes two logarithms, not one for every frame.
+    least, most = power.min(), power.max()
+    between = np.setdiff1d(np.arange(n_frames), frames) if exact else frames[:0]
+    if len(between):
+        rough = _power(samples, front_end, between, np.float32)
+        for row in (rough.min(axis=1).argmin(), rough.max(axis=1).argmax()):
+            extreme = _power(samples, front_end, between[row : row + 1], np.float64)
+            least, most = np.minimum(least, extreme.min()), np.maximum(most, extreme.max())
     if not np.isfinite(most):
         raise InputError(f"The samples are too large for a spectrogram: one is {float(np.abs(samples).max()):.3g}.")
     reference = _log(most)
