@@ -27,7 +27,7 @@ def checksum(page: bytes) -> bytes:
     zlib computes the same polynomial with the bits of every byte reversed and inverted at both ends.
     """
     mirrored = ~zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) & 0xFFFFFFFF
-    return mirrored.to_bytes(4, "big").translate(_REVERSED)[::-1]
+    return mirrored.to_bytes(4, "big").translate(_REVERSED)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -17,7 +17,7 @@ from earmark import __version__
 from earmark.errors import EarmarkError, InputError, StoreError
 from earmark.files import atomic_write
 from earmark.library.tags.check import require_mutagen
-from earmark.library.tags.edit import Editor, TagError, Wanted
+from earmark.library.tags.edit import Editor, Wanted
 from earmark.library.tags.formats import open_editor
 from earmark.library.tags.rewrite import state_of
 from earmark.library.vocabulary import BUILT_IN, Vocabulary
@@ -26,6 +26,7 @@ from earmark.progress import Progress, Step, silent
 FORMAT = 1
 Mode = Literal["keep", "add", "replace"]
 Action = Literal["write", "leave", "fail"]
+HAS_ONE = "has a genre"
 FURTHER = 0.2  # the probability that a second or third genre needs where no threshold was given
 PROBABILITIES, MODEL = "EARMARK_PROBABILITIES", "EARMARK_MODEL"
 _SEPARATORS = re.compile(r"[;/,|\x00]")
@@ -44,7 +45,8 @@ class Predicted(Protocol):
     def probabilities(self) -> Mapping[str, float]: ...
 
 
-Source = Predicted | Mapping[str, Any] | EarmarkError
+Answer = Predicted | Mapping[str, Any]
+Source = Answer | EarmarkError | Callable[[], Answer]
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Entry:
         The genre field's values, before and after.
     fields
         Earmark's own fields that will be written.
+    notes
+        What else there is to know about this file's tags.
     size, mtime_ns, sha256
         The file that was looked at: bytes, modification time in nanoseconds, content. Only for ``write``.
     """
@@ -102,6 +106,7 @@ class Entry:
     now: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     size: int = 0
     mtime_ns: int = 0
     sha256: str = ""
@@ -199,7 +204,8 @@ def plan(
     ----------
     predictions
         Pairs of a path and a prediction: an object with ``label``, ``confidence``, ``unsure`` and
-        ``probabilities``, a mapping with these keys, or the error for a file that could not be classified.
+        ``probabilities``, a mapping with these keys, the error for a file that could not be classified, or a
+        function that gives one of the first two or raises that error; it is only called where the answer matters.
     mode
         ``keep`` writes only where no genre is, ``add`` puts new genres behind those that are there, ``replace``
         puts new ones in their place.
@@ -249,7 +255,7 @@ def plan(
 
 
 def decide(
-    now: tuple[str, ...], prediction: Predicted | Mapping[str, Any], options: Options, vocabulary: Vocabulary
+    now: tuple[str, ...], prediction: Answer, options: Options, vocabulary: Vocabulary
 ) -> tuple[tuple[str, ...], str]:
     """The genres that a file shall have, given those that it has, and why.
 
@@ -258,6 +264,8 @@ def decide(
     tuple
         The genres one by one (not yet joined); those that the file has, unchanged, if nothing is to be written.
     """
+    if options.mode == "keep" and _valid(now, vocabulary):
+        return now, HAS_ONE
     label, confidence, is_unsure, probabilities = _facts(prediction)
     if is_unsure and not options.unsure:
         return now, f"unsure ({label} {confidence:.2f})"
@@ -270,10 +278,8 @@ def decide(
     genres = vocabulary.genres(name for name, _ in chosen)
     if not genres:
         return now, f"ignored ({said})"
-    valid = tuple(genre for genre in now if not vocabulary.is_ignored(genre))
-    if options.mode == "keep" and valid:
-        return now, f"has a genre (heard {said})"
     if options.mode == "add":
+        valid = _valid(now, vocabulary)
         there = {word for genre in valid for part in _parts(genre) for word in vocabulary.spellings(part)}
         missing = tuple(genre for genre in genres if vocabulary.spellings(genre).isdisjoint(there))
         if not missing:
@@ -282,53 +288,54 @@ def decide(
     return genres, said
 
 
+def _valid(genres: tuple[str, ...], vocabulary: Vocabulary) -> tuple[str, ...]:
+    return tuple(genre for genre in genres if not vocabulary.is_ignored(genre))
+
+
 def _parts(genre: str) -> list[str]:
     """A value as it stands, and its parts if it looks like several genres in one."""
     return [genre, *_SEPARATORS.split(genre)]
 
 
-def _look(path: str, prediction: Source, options: Options, vocabulary: Vocabulary) -> Entry:
-    if isinstance(prediction, EarmarkError):
-        return Entry(path, "fail", str(prediction))
+def _look(path: str, source: Source, options: Options, vocabulary: Vocabulary) -> Entry:
+    if isinstance(source, EarmarkError):
+        return Entry(path, "fail", str(source))
     try:
         # A pipe would block for ever when it is opened.
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
             return Entry(path, "fail", "It is not a file.")
         with open(path, "rb") as handle:
             editor = open_editor(handle, id3=options.id3)
-            entry = _compare(path, editor, prediction, options, vocabulary)
+            entry = _compare(path, editor, source, options, vocabulary)
             if entry.action == "write":
                 entry = dataclasses.replace(entry, **vars(state_of(handle)))
             return entry
     except OSError as error:
         return Entry(path, "fail", f"It cannot be read ({error.strerror or error}).")
-    except TagError as error:
+    except EarmarkError as error:
         return Entry(path, "fail", str(error))
 
 
 def _compare(
-    path: str,
-    editor: Editor,
-    prediction: Predicted | Mapping[str, Any],
-    options: Options,
-    vocabulary: Vocabulary,
+    path: str, editor: Editor, source: Answer | Callable[[], Answer], options: Options, vocabulary: Vocabulary
 ) -> Entry:
     now = editor.genres
     if not now and editor.other_genre is not None and options.mode != "replace":
         now = (editor.other_genre,)  # players show it as long as no other tag has one
-    genres, why = decide(now, prediction, options, vocabulary)
+    if options.mode == "keep" and not options.fields and _valid(now, vocabulary):
+        return Entry(path, "leave", HAS_ONE, editor.format, editor.genres, editor.genres)
+    answer = source() if callable(source) else source
+    genres, why = decide(now, answer, options, vocabulary)
     after = editor.genres if genres == now else editor.stored(genres, options.separator)
     fields: dict[str, str] = {}
-    if options.fields and (options.unsure or not _facts(prediction)[2]):
-        fields = _fields(prediction, options.model)
-    writes = editor.differs(Wanted(after, fields))
-    if writes:
-        why = "; ".join([why, *editor.notes])
-    action: Action = "write" if writes else "leave"
-    return Entry(path, action, why, editor.format, editor.genres, after, fields if writes else {})
+    if options.fields and (options.unsure or not _facts(answer)[2]):
+        fields = _fields(answer, options.model)
+    if not editor.differs(Wanted(after, fields)):
+        return Entry(path, "leave", why, editor.format, editor.genres, after)
+    return Entry(path, "write", why, editor.format, editor.genres, after, fields, tuple(editor.notes))
 
 
-def _facts(prediction: Predicted | Mapping[str, Any]) -> tuple[str, float, bool, dict[str, float]]:
+def _facts(prediction: Answer) -> tuple[str, float, bool, dict[str, float]]:
     try:
         if isinstance(prediction, Mapping):
             label, confidence = str(prediction["label"]), float(prediction["confidence"])
@@ -341,8 +348,7 @@ def _facts(prediction: Predicted | Mapping[str, Any]) -> tuple[str, float, bool,
         raise InputError("A prediction needs a label, a confidence and probabilities.") from error
 
 
-def _fields(prediction: Predicted | Mapping[str, Any], model: str | None) -> dict[str, str]:
-
+def _fields(prediction: Answer, model: str | None) -> dict[str, str]:
     label, confidence, _, probabilities = _facts(prediction)
     ranked = sorted((probabilities or {label: confidence}).items(), key=lambda item: -item[1])
     # Rounded to 0.00 a probability says nothing; the first is always said.
@@ -359,6 +365,8 @@ def _line(entry: Entry) -> dict[str, Any]:
         line |= {"format": entry.format, "genre": list(entry.now), "genre_after": list(entry.after)}
     if entry.fields:
         line["fields"] = dict(entry.fields)
+    if entry.notes:
+        line["notes"] = list(entry.notes)
     if entry.action == "write":
         line |= {"size": entry.size, "mtime_ns": entry.mtime_ns, "sha256": entry.sha256}
     return line
@@ -368,15 +376,17 @@ def _entry(line: Mapping[str, Any]) -> Entry:
     action = line["action"]
     if action not in get_args(Action) or not isinstance(line["path"], str):
         raise ValueError
-    lists = [tuple(line.get(key, ())) for key in ("genre", "genre_after")]
+    now, after, notes = (tuple(line.get(key, ())) for key in ("genre", "genre_after", "notes"))
     fields = dict(line.get("fields", {}))
-    texts = [text for values in (*lists, fields, fields.values()) for text in values]
+    texts = [text for values in (now, after, notes, fields, fields.values()) for text in values]
     if isinstance(line.get("genre_after"), str) or not all(isinstance(t, str) and "\x00" not in t for t in texts):
+        raise ValueError
+    if not all(text.strip() and text.isprintable() for text in after):
         raise ValueError
     if any(not name.startswith("EARMARK_") for name in fields):
         raise ValueError
     why, kind = str(line.get("why", "")), str(line.get("format", ""))
     if action != "write":
-        return Entry(line["path"], action, why, kind, lists[0], lists[1], fields)
+        return Entry(line["path"], action, why, kind, now, after, fields, notes)
     size, mtime_ns, sha256 = int(line["size"]), int(line["mtime_ns"]), str(line["sha256"])
-    return Entry(line["path"], action, why, kind, lists[0], lists[1], fields, size, mtime_ns, sha256)
+    return Entry(line["path"], action, why, kind, now, after, fields, notes, size, mtime_ns, sha256)

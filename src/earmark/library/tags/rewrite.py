@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -89,6 +90,9 @@ def write_tags(
             if expected is not None and before.sha256 != expected:
                 raise ChangedError("it was changed after the plan was made")
             editor = open_editor(handle, id3=id3)
+            if wanted.genres is not None:
+                # A person may have written a list into the plan of a file that has no lists.
+                wanted = replace(wanted, genres=editor.stored(wanted.genres))
             splices = editor.splices(wanted)
             if not splices:
                 return False
