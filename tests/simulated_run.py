@@ -75,8 +75,10 @@ def simulate(
     deal = np.random.default_rng([fold_seed, 6])
     rows, roles, curves, told = [], [], [], []
     for repeat in range(repeats):
-        units = {name: int(deal.integers(folds)) for name in artists} if grouped else {}
-        fold_of = np.array([units.get(c.group or c.clip, int(deal.integers(folds))) for c in clips])
+        units = [c.group or c.clip if grouped else c.clip for c in clips]
+        names = sorted(set(units))
+        place = dict(zip(names, deal.permutation(len(names)) % folds, strict=True))
+        fold_of = np.array([place[name] for name in units])
         for fold in range(folds):
             test = np.flatnonzero(fold_of == fold)
             validation = np.flatnonzero(fold_of == (fold + 1) % folds)[:40]

@@ -221,7 +221,7 @@ def bootstrap_scores(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     labels: int,
-    groups: Sequence[Hashable] | None = None,
+    groups: Sequence[str] | None = None,
     *,
     repeats: Sequence[Hashable] | None = None,
     seed: int = 0,
@@ -252,7 +252,9 @@ def bootstrap_scores(
         intervals are too narrow.
     """
     true, pred = validate(y_true, y_pred, labels)
-    group = number(groups) if groups is not None else np.arange(len(true))
+    # Groups are numbered by name, so that the draws, and with them the interval, do not depend on the order of rows.
+    order = {name: i for i, name in enumerate(sorted(set(groups)))} if groups is not None else {}
+    group = np.array([order[name] for name in groups]) if groups is not None else np.arange(len(true))
     repeat = number(repeats) if repeats is not None else np.zeros(len(true), dtype=np.intp)
     if len(group) != len(true) or len(repeat) != len(true):
         raise InputError("Every prediction needs its group and its repeat.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -115,10 +115,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def sums_by_group(
     y_true: ArrayLike,
     y_pred: ArrayLike,
-    groups: Sequence[Hashable],
+    groups: Sequence[str],
     repeats: Sequence[Hashable] | None,
     labels: int,
-    order: dict[Hashable, int],
+    order: Mapping[str, int],
 ) -> Sums:
     """Sums per group with the groups numbered by ``order``, so that two runs line up."""
     true, pred = np.asarray(y_true, dtype=np.intp), np.asarray(y_pred, dtype=np.intp)

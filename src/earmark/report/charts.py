@@ -5,13 +5,14 @@ page. The pictures get their colours from the style sheet of :func:`earmark.repo
 """
 
 from earmark.report.bars import bar_chart, interval_chart, number_line, share_bar
-from earmark.report.heat import heat_map
+from earmark.report.heat import SWITCH_INK, heat_map
 from earmark.report.lines import line_chart, scatter
 from earmark.report.shapes import PERCENT, Axis, Band, Bar, BarRow, Line, Mark, Point, Rule, Whisker
 from earmark.report.svg import Markup, percent, plain, signed_points
 
 __all__ = [
     "PERCENT",
+    "SWITCH_INK",
     "Axis",
     "Band",
     "Bar",

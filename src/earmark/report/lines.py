@@ -57,7 +57,7 @@ def line_chart(
             parts += [
                 circle(px, py, size, f"dot d{item.colour}", tip=f"{x.format(a)}: {y.format(b)}")
                 for (px, py), (a, b), size in zip(placed, item.points, sizes, strict=True)
-                if math.isfinite(py)
+                if math.isfinite(px) and math.isfinite(py)
             ]
     return document(name, width, height + used, [*parts, *over], title=title, description=description)
 

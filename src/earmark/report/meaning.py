@@ -107,7 +107,7 @@ def meaning(run: Run, metrics: Mapping[str, Any] | None) -> list[Note]:
     if failed:
         notes.append(
             Note(
-                f"{listed(failed).capitalize()}. Until that is explained, do not quote this number.",
+                f"{listed([f'“{name}”' for name in failed])}. Until that is explained, do not quote this number.",
                 f"{count(len(failed), 'leak test')} failed:",
                 "bad",
             )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from earmark import __version__
 from earmark.errors import MissingExtraError
 from earmark.files import atomic_write
-from earmark.report.svg import Markup
+from earmark.report.svg import Markup, clean, escape
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,8 +60,6 @@ class Cell:
 
     def html(self) -> Markup:
         """The cell's content."""
-        from html import escape
-
         faint = f' <span class="faint">{escape(self.faint)}</span>' if self.faint else ""
         gap = " " if self.before else ""
         return Markup(f"{self.before or ''}{gap}{escape(self.text)}{faint}")
@@ -103,6 +101,10 @@ class Facts:
     rows: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 
+def _clean(value: Any) -> Any:
+    return clean(value) if type(value) is str else value
+
+
 @cache
 def _environment() -> Environment:
     try:
@@ -113,6 +115,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_clean,
         trim_blocks=True,
         lstrip_blocks=True,
     )

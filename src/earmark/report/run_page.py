@@ -55,6 +55,7 @@ def report_html(run: Run) -> str:
         {"suspects": "labels"}.get(name, name) for name, part in parts.items() if part is not None
     }
     names = group_noun(run)[1]
+    notes = meaning(run, metrics)
     return render(
         "run.html.j2",
         title=f"{run.model} on {run.dataset} · Earmark",
@@ -62,12 +63,13 @@ def report_html(run: Run) -> str:
         what=_what(run),
         created=when(str(run.info.get("created", ""))),
         headline=_headline(run, metrics) if metrics else None,
+        doubtful=any(note.tone == "bad" for note in notes),
         position=_position(run, metrics) if metrics else None,
         tiles=_tiles(run, metrics),
         contents=[
             (key, names.capitalize() if key == "artists" else name) for key, name in SECTIONS if key in present
         ],
-        meaning=meaning(run, metrics),
+        meaning=notes,
         details=facts(run),
         folder=run.name,
         **parts,

@@ -1,15 +1,16 @@
 """Small pieces that the charts are drawn with: text that is escaped, numbers that are short, axes that are round.
 
 Colours are never given here: every mark has a class, and the page's style sheet says what it looks like in light,
-in dark and on paper. Coordinates are CSS pixels of a drawing about 480 wide, which the page scales to the room it has.
+in dark and on paper. Coordinates are CSS pixels of a drawing about 480 wide, scaled to the room there is.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 
 Format = Callable[[float], str]
 
@@ -23,6 +24,20 @@ class Markup(str):
 
     def __html__(self) -> str:
         return self
+
+
+# What XML does not allow in text, and HTML counts as an error: control characters, halves of surrogate pairs.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def clean(value: str) -> str:
+    """A text with whatever may not stand in a page replaced by the replacement character."""
+    return _UNPRINTABLE.sub("\ufffd", value)
+
+
+def escape(value: str) -> str:
+    """A text as HTML and XML, also inside an attribute."""
+    return escape_html(clean(value))
 
 
 def percent(value: float) -> str:
