@@ -1,0 +1,416 @@
+"""One sound file: open it, decode stretches of it at any rate, and say what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.audio.containers import Content, describe_other, suffix_fits, title_of_suffix
+from earmark.audio.problems import Problem, explain, printable
+from earmark.audio.readers import CHUNK, RATES, TOLERANCE, Chunk, QuietBytes, Reader, ReadError, SoundfileReader
+from earmark.audio.resample import Converter, grid
+from earmark.audio.results import AudioInfo, Sound, Tally
+from earmark.audio.sniff import sniff
+from earmark.errors import AudioError, InputError
+
+Source = str | os.PathLike[str] | BinaryIO
+"""A path, or a seekable binary file object, which is read from its beginning and left open."""
+
+# Half of the shortest frame of the formats that libsndfile can stumble over, in seconds.
+_FRAME: Final = 0.005
+# Samples to make room for at first, whatever length a header claims; room that is not used costs nothing.
+_RESERVE: Final = 1 << 24
+# Frames read beyond the stretch at once, for what the resampler holds back.
+_AHEAD: Final = 4096
+# Headers of these state the bytes of the samples, so the seconds that are missing follow from the bytes.
+_PCM: Final = frozenset({"wav", "w64", "aiff", "au", "caf"})
+
+
+class Recording:
+    """An open sound file, to look at and to decode stretches of.
+
+    Parameters
+    ----------
+    source
+        A path or a seekable binary file object.
+
+    Raises
+    ------
+    AudioError
+        If it is missing, unreadable (a folder, a FIFO, a device, no permission), empty, no sound, or beyond decoding.
+
+    Attributes
+    ----------
+    info
+        What the file says about itself.
+
+    Notes
+    -----
+    An object belongs to one thread at a time; different objects may be used in different threads and processes.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._closing = contextlib.ExitStack()
+        try:
+            self._open(source)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, source: Source) -> None:
+        self.path: Path | None = None
+        if isinstance(source, str | os.PathLike):
+            self.path = Path(source)
+            self.name = printable(self.path)
+            file = self._closing.enter_context(_open_regular(self.path, self.name))
+            self._file = QuietBytes(file, file.fileno() if os.name == "posix" else None)
+        else:
+            self.name = "The given data"
+            self._file = QuietBytes(source)
+        try:
+            size = self._file.size()
+        except (OSError, ValueError, AttributeError) as error:
+            raise AudioError(
+                f"{self.name} cannot be read ({error}). A file object must be open, binary and seekable.",
+                Problem.UNREADABLE,
+            ) from error
+        if not size:
+            raise AudioError(f"{self.name} is empty (0 bytes). Copy it again from its source.", Problem.EMPTY)
+        content = sniff(self._file, size)
+        self._check_disk()
+        if content is None:
+            self._file.seek(0)
+            looks = describe_other(self._file.read(4096))
+            raise AudioError(
+                f"{self.name} is not a sound file that Earmark knows: it looks like {looks}.", Problem.NOT_AUDIO
+            )
+        self._content: Content = content
+        self._found: set[Problem] = set()
+        self._stumbled = False
+        if self.path is not None and not suffix_fits(self.path.name, content.container):
+            self._found.add(Problem.WRONG_SUFFIX)
+        self._reader = self._choose_reader()
+        if content.whole is False and not (content.present and self._missing_by_bytes() <= TOLERANCE):
+            self._found.add(Problem.TRUNCATED)
+        self.info = AudioInfo(
+            path=self.path,
+            sample_rate=self._reader.rate,
+            channels=self._reader.channels,
+            seconds=self._declared(),
+            container=content.container.name,
+            codec=self._reader.codec,
+            reader=self._reader.name,
+        )
+
+    def _choose_reader(self) -> Reader:
+        said = []
+        openers: list[tuple[str, Callable[[QuietBytes, Content], Reader]]] = [("FFmpeg", _ffmpeg)]
+        if self._content.container.soundfile:
+            openers.insert(0 if self._content.soundfile else 1, ("libsndfile", SoundfileReader))
+        for name, opener in openers:
+            try:
+                reader = opener(self._file, self._content)
+            except ReadError as error:
+                self._check_disk()
+                said.append(f"{name} says: {error}")
+                continue
+            self._closing.callback(reader.close)
+            if RATES[0] <= reader.rate <= RATES[1]:
+                return reader
+            said.append(f"Its sample rate is said to be {reader.rate} Hz.")
+        title = self._content.container.title
+        problem = Problem.TRUNCATED if self._content.whole is False else Problem.DAMAGED
+        hint = "Its end is missing" if problem is Problem.TRUNCATED else "It is damaged"
+        raise AudioError(
+            f"{self.name} begins like {title} but cannot be decoded. {' '.join(said)} {hint}; get it again.",
+            problem,
+        )
+
+    def _declared(self) -> float | None:
+        if self._reader.frames is None:
+            return None
+        seconds = self._reader.frames / self._reader.rate
+        # Both readers take the length of cut PCM from what is there; the header knows what there was.
+        if self._content.present and self._content.container.name in _PCM:
+            seconds /= self._content.present
+        return seconds
+
+    def _missing_by_bytes(self) -> float:
+        return (self._declared() or math.inf) * (1 - (self._content.present or 0))
+
+    def _check_disk(self) -> None:
+        error = self._file.error
+        if error is not None:
+            raise AudioError(
+                f"Reading {self.name} failed ({error.strerror or error}). Check the disk and try again.",
+                Problem.UNREADABLE,
+            ) from error
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What was found so far that does not stop use; decoding to the end finds the rest."""
+        return tuple(p for p in Problem if p in self._found)
+
+    def sentences(self) -> tuple[str, ...]:
+        """One sentence for each of :attr:`problems`."""
+        container = self._content.container
+        mismatch = f"The name says {title_of_suffix(self.name)}, but the content is {container.title}."
+        return tuple(mismatch if p is Problem.WRONG_SUFFIX else explain(p) for p in self.problems)
+
+    def blocks(
+        self,
+        sample_rate: int | None = None,
+        *,
+        start: float = 0.0,
+        seconds: float | None = None,
+        block_seconds: float = 10.0,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Decode a stretch in blocks of one size (the last may be shorter).
+
+        Parameters
+        ----------
+        sample_rate
+            In Hz; None: that of the file.
+        start
+            Where to begin, in seconds.
+        seconds
+            How much to decode; None: to the end.
+        block_seconds
+            Length of a block; it bounds the memory, about 4 bytes per sample plus a few MB.
+
+        Yields
+        ------
+        NDArray[np.float32]
+            (n,) float32 mono.
+
+        Raises
+        ------
+        InputError
+            If an argument makes no sense.
+        AudioError
+            If the disk fails while reading.
+        """
+        rate = self.info.sample_rate if sample_rate is None else sample_rate
+        if not block_seconds > 0:
+            raise InputError(f"block_seconds must be positive, not {block_seconds}.")
+        size = max(1, round(block_seconds * rate))
+        block, filled = np.empty(size, np.float32), 0
+        for piece in self.pieces(rate, start=start, seconds=seconds):
+            while len(piece):
+                taken = piece[: size - filled]
+                block[filled : filled + len(taken)] = taken
+                piece, filled = piece[len(taken) :], filled + len(taken)
+                if filled == size:
+                    yield block
+                    block, filled = np.empty(size, np.float32), 0
+        if filled:
+            yield block[:filled].copy()
+
+    def pieces(
+        self, sample_rate: int, *, start: float = 0.0, seconds: float | None = None, tally: Tally | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Decode a stretch in pieces as they come, about a second each; as :meth:`blocks` otherwise.
+
+        A piece is to be used before the next one is taken: its memory is used again.
+
+        Parameters
+        ----------
+        tally
+            Is kept up to date with what has been decoded.
+        """
+        if not 1 <= sample_rate <= RATES[1]:
+            raise InputError(f"The sample rate must be between 1 and {RATES[1]} Hz, not {sample_rate}.")
+        if not (0 <= start < math.inf and (seconds is None or 0 < seconds < math.inf)):
+            raise InputError(f"A stretch of sound needs start >= 0 and seconds > 0, not {start} and {seconds}.")
+        tally = Tally() if tally is None else tally
+        native = self._reader.rate
+        first = round(start * sample_rate)
+        left = math.inf if seconds is None else round(seconds * sample_rate)
+        begin, skip = grid(first, native, sample_rate)
+        converter = Converter(sample_rate)
+        self._seek(begin)
+        while left > 0:
+            chunk = self._read(math.ceil(min(CHUNK, (left + skip) * native / sample_rate + _AHEAD)))
+            if chunk is None:
+                tally.ended = True
+                piece = converter.finish()
+            else:
+                tally.repaired += chunk.repaired
+                piece = converter.feed(chunk)
+            if skip:
+                piece, skip = piece[skip:], max(0, skip - len(piece))
+            if len(piece) > left:
+                piece = piece[: int(left)]
+            if len(piece):
+                left -= len(piece)
+                tally.count(piece)
+                yield piece
+            if chunk is None:
+                break
+        self._conclude(tally, whole=start == 0)
+
+    def _seek(self, frame: int) -> None:
+        try:
+            self._reader.seek(frame)
+        except ReadError:
+            self._check_disk()
+            self._give_up_on_soundfile(frame)
+
+    def _read(self, frames: int) -> Chunk | None:
+        try:
+            chunk = self._reader.read(frames)
+        except ReadError:
+            self._check_disk()
+            if not self._give_up_on_soundfile(round(self._reader.position * self._reader.rate)):
+                return None
+            chunk = self._reader.read(frames)
+        self._check_disk()
+        return chunk
+
+    def _give_up_on_soundfile(self, frame: int) -> bool:
+        """Go on with FFmpeg where libsndfile stopped; False if that does not help."""
+        if self._reader.name == "av":
+            return False
+        try:
+            reader = _ffmpeg(self._file, self._content)
+            self._closing.callback(reader.close)
+            reader.seek(round(frame * reader.rate / self._reader.rate))
+        except ReadError:
+            return False
+        self._reader = reader
+        self._stumbled = True
+        return True
+
+    def _conclude(self, tally: Tally, *, whole: bool) -> None:
+        """Compare what was decoded with what was declared, and remember what is wrong."""
+        reader, declared = self._reader, self.info.seconds
+        if tally.repaired:
+            self._found.add(Problem.NOT_FINITE)
+        if reader.errors:
+            self._found.add(Problem.DAMAGED)
+        if tally.ended:
+            if reader.reached - reader.position > TOLERANCE:
+                self._found.add(Problem.DAMAGED)
+            if declared is not None and declared - reader.reached > TOLERANCE:
+                self._found.add(Problem.DAMAGED if self._content.whole else Problem.TRUNCATED)
+            elif declared is not None and self._stumbled and declared - reader.position > _FRAME:
+                # libsndfile counts exactly; other data behind the last frame also stops it, but takes nothing away.
+                self._found.add(Problem.DAMAGED)
+        elif declared is not None and declared - reader.position <= TOLERANCE:
+            tally.ended = True
+        tally.whole = whole and tally.ended
+        if tally.whole and tally.samples and tally.silent:
+            self._found.add(Problem.SILENT)
+
+    def load(self, sample_rate: int = 22050, *, start: float = 0.0, seconds: float | None = None) -> Sound:
+        """Decode a stretch into memory.
+
+        Parameters
+        ----------
+        sample_rate
+            In Hz.
+        start, seconds
+            The stretch; by default everything.
+
+        Returns
+        -------
+        Sound
+            Its `problems` are those of :attr:`problems`, and SILENT for a silent stretch of a longer file.
+
+        Raises
+        ------
+        InputError
+            If an argument makes no sense.
+        AudioError
+            If there is no sound in the stretch, or the whole file is silent.
+        """
+        tally = Tally()
+        expected = self.info.seconds or 0.0 if seconds is None else seconds
+        samples = np.empty(min(_RESERVE, math.ceil((expected + 1) * sample_rate)), np.float32)
+        for piece in self.pieces(sample_rate, start=start, seconds=seconds, tally=tally):
+            if tally.samples > len(samples):
+                samples.resize(tally.samples * 3 // 2, refcheck=False)
+            samples[tally.samples - len(piece) : tally.samples] = piece
+        self.require(tally, start)
+        problems = self._found | ({Problem.SILENT} if tally.silent else set())
+        samples.resize(tally.samples, refcheck=False)
+        return Sound(
+            samples=samples,
+            sample_rate=sample_rate,
+            declared=self.info.seconds,
+            decoded=len(samples) / sample_rate,
+            problems=tuple(p for p in Problem if p in problems),
+        )
+
+    def require(self, tally: Tally, start: float = 0.0) -> None:
+        """Raise AudioError if a pass over a stretch gave nothing to work with: no sample, or a silent whole file."""
+        if tally.samples:
+            if tally.silent and tally.whole:
+                problem = Problem.NOT_FINITE if tally.repaired else Problem.SILENT
+                raise AudioError(f"{self.name} cannot be used. {explain(problem)}", problem)
+            return
+        declared = self.info.seconds
+        if declared is not None and declared - start > TOLERANCE:
+            problem = Problem.DAMAGED if self._content.whole else Problem.TRUNCATED
+            what = f"nothing can be decoded at {start:g} s, though it promises {declared:.1f} s of sound"
+        elif start:
+            problem = Problem.TOO_SHORT
+            what = f"it ends at {self._reader.reached:.1f} s, before the {start:g} s that were asked for"
+        else:
+            problem = Problem.EMPTY
+            what = "it holds no sound"
+        raise AudioError(f"{self.name} cannot be used: {what}.", problem)
+
+    def measure(self) -> float:
+        """Seconds of sound: as declared, or else counted by reading the file through without decoding it."""
+        return self._reader.measure() if self.info.seconds is None else self.info.seconds
+
+    def close(self) -> None:
+        """Close the file (a file object that was given stays open)."""
+        self._closing.close()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _ffmpeg(file: QuietBytes, content: Content) -> Reader:
+    # Most libraries are MP3 and FLAC and never need PyAV, which takes its time to import.
+    from earmark.audio.ffmpeg import AvReader
+
+    return AvReader(file, content)
+
+
+def _open_regular(path: Path, name: str) -> BinaryIO:
+    """Open a regular file for reading; never wait for a FIFO or touch a device."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            # Should it become a FIFO in this moment, opening does not wait for a writer.
+            flags = (
+                os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+            )
+            file = os.fdopen(os.open(path, flags), "rb", buffering=0)
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode):
+                return file
+            file.close()
+    except FileNotFoundError as error:
+        what = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
+        raise AudioError(f"{name} {what}. Check the path.", Problem.MISSING) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        hint = "Change its permissions" if isinstance(error, PermissionError) else "Check the path"
+        raise AudioError(f"{name} cannot be read ({reason}). {hint}.", Problem.UNREADABLE) from error
+    kind = "a folder" if stat.S_ISDIR(mode) else "a FIFO" if stat.S_ISFIFO(mode) else "a device or socket"
+    raise AudioError(f"{name} is {kind}, not a sound file.", Problem.UNREADABLE)
