@@ -295,10 +295,13 @@ def _decibels(
     power = _power(samples, front_end, frames, np.float64 if exact else np.float32)
     # The logarithm rises: the range takes two logarithms, not one for every frame.
     least, most = power.min(), power.max()
-    between = np.setdiff1d(np.arange(n_frames), frames) if exact else frames[:0]
-    if len(between):
+    unseen = np.ones(n_frames, bool)
+    unseen[frames] = False
+    between = np.flatnonzero(unseen)
+    if exact and len(between):
         rough = _power(samples, front_end, between, np.float32)
-        for row in (rough.min(axis=1).argmin(), rough.max(axis=1).argmax()):
+        for place in (rough.argmin(), rough.argmax()):
+            row = int(place) // front_end.bins
             extreme = _power(samples, front_end, between[row : row + 1], np.float64)
             least, most = np.minimum(least, extreme.min()), np.maximum(most, extreme.max())
     if not np.isfinite(most):
