@@ -397,3 +397,15 @@ def test_junk_in_the_padding_is_kept(tmp_path: Path) -> None:
     path.write_bytes(tag + tag_files.content("none.mp3"))
     written(path)
     assert b"not a frame" + bytes(20) in path.read_bytes()
+
+
+def test_damaged_ogg_pages_do_not_get_a_good_checksum(tmp_path: Path) -> None:
+    """A page that players drop because it is damaged must not look whole after renumbering."""
+    pages = tag_files.ogg_pages(tag_files.content("pages.ogg"))
+    head, lacing, body = pages[5]
+    pages[5] = (head, lacing, body[:100] + bytes([body[100] ^ 1]) + body[101:])
+    path = tmp_path / "damaged.ogg"
+    path.write_bytes(b"".join(map(b"".join, pages)))
+    report = tags.apply(tags.plan([(path, PREDICTION)], top_k=2, threshold=0.1), journal=tmp_path / "journal")
+    assert "numbered anew" in report.failed[0][1]
+    assert path.read_bytes() == b"".join(map(b"".join, pages))

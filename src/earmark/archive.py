@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from earmark.dataset import Clip, Dataset
 from earmark.errors import InputError, StoreError
 from earmark.files import atomic_write
-from earmark.spectrogram import FrontEnd
+from earmark.front_end import FrontEnd
 
 FORMAT = 1
 _FEATURE = "feature."

@@ -59,7 +59,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     name: str = Field(min_length=1)
     labels: tuple[str, ...] = Field(min_length=1)
     front_end: dict[str, Any]

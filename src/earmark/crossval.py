@@ -295,7 +295,9 @@ def _write_tables(
         CLIP_COLUMNS,
         ((c.id, label, c.group or "", c.artist or "", c.title or "") for c, label in zip(clips, named, strict=True)),
     )
-    roles, curves, rows = [], [], []
+    roles: list[tuple[Any, ...]] = []
+    curves: list[tuple[Any, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     for fold, result, table in zip(protocol.folds, results, probabilities, strict=True):
         place = (fold.repeat, fold.fold)
         for role, side in (("validation", fold.validation), ("test", fold.test)):

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import InputError
-from earmark.spectrogram import FrontEnd
+from earmark.front_end import FrontEnd
 
 # Names that stand for "nobody in particular"; as an artist they would tie unrelated clips together.
 _NOBODY = frozenset({"", "unknown", "unknown artist", "various", "various artists", "va", "na", "none", "untitled"})

@@ -22,7 +22,9 @@ os.umask(_UMASK)
 
 def _explain(error: OSError, path: Path) -> InputError:
     if error.errno == errno.ENOSPC:
-        return InputError(f"The disk is full: {path} was not written. Free some space and run the same command again.")
+        return InputError(
+            f"The disk is full: {path} was not written. Free some space and run the same command again."
+        )
     reason = error.strerror or str(error)
     return InputError(f"{path} cannot be written ({reason}). Choose another place or change its permissions.")
 

@@ -193,18 +193,18 @@ def fit_with_one_model(
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread inside the block, where torch is there."""
-    try:
-        import torch
-    except ImportError:
+    """Compute on one thread inside the block, in torch and in the BLAS and OpenMP libraries, where they are there."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError):
+            from threadpoolctl import threadpool_limits
+
+            stack.enter_context(threadpool_limits(1))
+        with contextlib.suppress(ImportError):
+            import torch
+
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)
         yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Tracker:
@@ -264,6 +264,8 @@ _shared: dict[str, Any] = {}
 
 def _start_worker(work: Work, identity: str, folder: Path | None, steps: Any, parent: int) -> None:
     _shared.update(work=work, identity=identity, folder=folder, steps=steps)
+    # Steps that nobody reads any more must not keep a worker from ending.
+    steps.cancel_join_thread()
     threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
 
 

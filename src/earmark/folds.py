@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -285,7 +286,7 @@ def inner_split(
     return train[first], train[second]
 
 
-def _sklearn():  # type: ignore[no-untyped-def]
+def _sklearn() -> Any:
     try:
         from sklearn import model_selection
     except ImportError as error:

@@ -155,6 +155,15 @@ class HeadLearner:
         return replace(self, training=replace(self.training, epochs=epochs))
 
 
+def _baseline(name: str) -> Callable[[TrainingConfig], Learner]:
+    def make(training: TrainingConfig) -> Learner:
+        from earmark.baselines import BASELINES
+
+        return BASELINES[name]
+
+    return make
+
+
 def learner_names() -> tuple[str, ...]:
     """All names that :func:`make_learner` knows."""
     return tuple(_MAKERS)
@@ -178,4 +187,5 @@ def make_learner(name: str, training: TrainingConfig | None = None) -> Learner:
 _MAKERS: dict[str, Callable[[TrainingConfig], Learner]] = {
     "tl-cnn": lambda training: HeadLearner(HeadConfig("tl-cnn"), training),
     "tl-cnn-gru": lambda training: HeadLearner(HeadConfig("tl-cnn-gru"), training),
+    **{name: _baseline(name) for name in ("mfcc-svm", "mel-logistic", "nearest", "majority")},
 }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark import audio
+from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
 from earmark.spectrogram import fit_window, spectrogram
@@ -62,7 +63,7 @@ class Prediction:
     decoded, declared
         Seconds that were decoded, and that the file says it has (None: it does not say).
     problems
-        Codes of :class:`earmark.audio.Problem` that did not stop use.
+        Codes of :class:`earmark.audio.Problem` found in what was decoded that did not stop use.
     """
 
     path: str
@@ -127,16 +128,22 @@ class Classifier:
     def __init__(self, bundle: Bundle | str | Path | None = None, *, threads: int = 1) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle or packaged_bundle())
         self._session = self.bundle.session(threads=threads)
-        self._seconds = self.bundle.front_end.window_samples / self.bundle.front_end.sample_rate
+        self._rate = self.bundle.front_end.sample_rate
+        self._size = self.bundle.front_end.window_samples
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Genres, in the bundle's order."""
         return self.bundle.labels
 
+    @property
+    def window_seconds(self) -> float:
+        """How long a window is."""
+        return self._size / self._rate
+
     def classify(
         self,
-        path: str | Path | BinaryIO,
+        path: Source,
         *,
         windows: int = DEFAULT_WINDOWS,
         full: bool = False,
@@ -150,7 +157,7 @@ class Classifier:
         path
             A file, or an open binary file.
         windows
-            How many windows to hear, spread evenly; fewer where the track is short.
+            How many windows to hear, spread evenly; a track that is no longer than they are is heard whole.
         full
             Hear every consecutive window instead.
         start, seconds
@@ -168,119 +175,134 @@ class Classifier:
         if start < 0 or (seconds is not None and seconds <= 0):
             raise InputError("The stretch to hear must begin at 0 or later and last longer than 0 seconds.")
         heard = _Heard()
-        length = None if full else self._length(path, start, seconds)
-        if length is not None and length > windows * self._seconds:
-            last = start + length - self._seconds
-            for begin in np.linspace(start, last, windows) if windows > 1 else [(start + last) / 2]:
-                self._hear(
-                    heard, audio.load(path, self._rate, start=float(begin), seconds=self._seconds), float(begin)
+        with Recording(path) as recording:
+            declared = recording.info.seconds
+            length = None if declared is None else max(0.0, declared - start)
+            if length is not None and seconds is not None:
+                length = min(length, seconds)
+            if full or length is None or length <= windows * self.window_seconds:
+                stretches: Iterable[tuple[float, NDArray[np.float32]]] = self._consecutive(
+                    recording.blocks(self._rate, start=start, seconds=seconds), start
                 )
-        else:
-            self._hear_all(heard, path, start, seconds)
-        return self._answer(str(getattr(path, "name", path)), heard)
+            else:
+                stretches = self._spread(recording, windows, start, length)
+            for begin, samples in stretches:
+                self._hear(heard, begin, samples)
+            heard.problems.update(recording.problems)
+        return self._answer(str(getattr(path, "name", path)), heard, declared)
 
     def classify_samples(
         self, samples: NDArray[np.float32], sample_rate: int, *, name: str = "samples"
     ) -> Prediction:
-        """Hear mono samples, float32 (n,), at the bundle's sample rate; every consecutive window.
+        """Hear mono samples, float32 (n,), at the bundle's sample rate: every consecutive window.
 
         Raises
         ------
         InputError
             If the sample rate is not the bundle's.
         AudioError
-            If there are too few samples.
+            If there are too few samples, or all are silent.
         """
         if sample_rate != self._rate:
             raise InputError(f"The bundle hears {self._rate} Hz, not {sample_rate} Hz; resample first.")
-        heard = _Heard(declared=len(samples) / sample_rate, decoded=len(samples) / sample_rate)
-        for begin, window in self._windows(iter([np.asarray(samples, dtype=np.float32)])):
-            self._add(heard, window, begin)
-        return self._answer(name, heard)
+        heard = _Heard()
+        for begin, window in self._consecutive(iter([np.asarray(samples, dtype=np.float32)]), 0.0):
+            self._hear(heard, begin, window)
+        return self._answer(name, heard, len(samples) / sample_rate)
 
-    @property
-    def _rate(self) -> int:
-        return self.bundle.front_end.sample_rate
+    def window_probabilities(
+        self, spectrograms: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Calibrated probabilities (n, labels) and embeddings (n, d) of spectrograms, uint8 (n, bins, columns)."""
+        logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
+        scaled = logits.astype(np.float64) / self.bundle.temperature
+        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True), embeddings
 
-    def _length(self, path: str | Path | BinaryIO, start: float, seconds: float | None) -> float | None:
-        declared = audio.probe(path).seconds
-        if declared is None:
-            return None
-        rest = declared - start
-        return rest if seconds is None else min(rest, seconds)
+    def _spread(
+        self, recording: Recording, windows: int, start: float, length: float
+    ) -> Iterator[tuple[float, NDArray[np.float32]]]:
+        last = start + length - self.window_seconds
+        begins = np.linspace(start, last, windows) if windows > 1 else [(start + last) / 2]
+        for begin in map(float, begins):
+            pieces = list(recording.blocks(self._rate, start=begin, seconds=self.window_seconds))
+            if pieces:
+                yield begin, np.concatenate(pieces)[: self._size]
 
-    def _hear(self, heard: _Heard, sound: audio.Sound, begin: float) -> None:
-        heard.take(sound)
-        if len(sound.samples) >= SMALLEST_REST * self.bundle.front_end.window_samples or not heard.points:
-            self._add(heard, sound.samples, begin)
-
-    def _hear_all(self, heard: _Heard, path: str | Path | BinaryIO, start: float, seconds: float | None) -> None:
-        reader = audio.Reader(path, self._rate, start=start, seconds=seconds)
-        for begin, window in self._windows(reader.blocks()):
-            self._add(heard, window, start + begin)
-        heard.take_reader(reader)
-
-    def _windows(self, blocks: Iterator[NDArray[np.float32]]) -> Iterator[tuple[float, NDArray[np.float32]]]:
-        """Consecutive windows with their start in seconds; a long enough rest is a window of its own."""
-        size = self.bundle.front_end.window_samples
-        waiting: list[NDArray[np.float32]] = []
-        held, begin = 0, 0
-        previous: NDArray[np.float32] | None = None
+    def _consecutive(
+        self, blocks: Iterable[NDArray[np.float32]], start: float
+    ) -> Iterator[tuple[float, NDArray[np.float32]]]:
+        """Windows one after another; of a rest that is long enough, the window that ends where the sound ends."""
+        size, begin = self._size, 0
+        held = np.empty(0, dtype=np.float32)
+        before = held
         for block in blocks:
-            waiting.append(block)
-            held += len(block)
-            while held >= size:
-                joined = np.concatenate(waiting)
-                yield begin / self._rate, joined[:size]
-                previous = joined[:size]
+            held = np.concatenate([held, block])
+            while len(held) >= size:
+                before, held = held[:size], held[size:]
+                yield start + begin / self._rate, before
                 begin += size
-                waiting, held = [joined[size:]], held - size
-        if held and (previous is None or held >= SMALLEST_REST * size):
-            rest = np.concatenate(waiting)
-            if previous is not None:
-                # The last full window's worth of sound, so that nothing is repeated to fill it.
-                rest = np.concatenate([previous, rest])[-size:]
-                begin -= size - held
-            yield begin / self._rate, rest
+        if len(before) and len(held) >= SMALLEST_REST * size:
+            yield start + (begin + len(held) - size) / self._rate, np.concatenate([before, held])[-size:]
+        elif len(held) and not len(before):
+            yield start, held
 
-    def _add(self, heard: _Heard, samples: NDArray[np.float32], begin: float) -> None:
+    def _hear(self, heard: _Heard, begin: float, samples: NDArray[np.float32]) -> None:
+        heard.samples += len(samples)
         if len(samples) < SHORTEST_SECONDS * self._rate:
             return
-        window = fit_window(samples, self.bundle.front_end)
-        if not np.any(window):
-            heard.silent += 1
+        if not np.any(samples):
+            heard.silent = True
             return
-        picture = spectrogram(window, self.bundle.front_end)[None]
-        logits, embedding = self._session.run(["logits", "embedding"], {"spectrogram": picture})
-        scaled = logits[0].astype(np.float64) / self.bundle.temperature
-        exponentials = np.exp(scaled - scaled.max())
-        heard.points.append((begin, len(samples) / self._rate, exponentials / exponentials.sum()))
-        heard.embeddings.append(embedding[0])
+        picture = spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
+        probabilities, embeddings = self.window_probabilities(picture[None])
+        heard.windows.append((begin, len(samples) / self._rate, probabilities[0], embeddings[0]))
 
-    def _answer(self, name: str, heard: _Heard) -> Prediction:
-        if not heard.points:
+    def _answer(self, name: str, heard: _Heard, declared: float | None) -> Prediction:
+        decoded = heard.samples / self._rate
+        if not heard.windows:
             if heard.silent:
-                raise AudioError(f"{name} is silent, so there is nothing to name.", audio.Problem.SILENT)
+                raise AudioError(f"{name} is silent where it was heard, so there is nothing to name.", Problem.SILENT)
             raise AudioError(
-                f"{name} has {heard.decoded:.1f} s of sound; at least {SHORTEST_SECONDS:.0f} s is needed.",
-                audio.Problem.TOO_SHORT,
+                f"{name} gave {decoded:.1f} s of sound; at least {SHORTEST_SECONDS:.0f} s is needed.",
+                Problem.TOO_SHORT,
             )
-        mean = np.mean([p for _, _, p in heard.points], axis=0)
+        mean = np.mean([p for _, _, p, _ in heard.windows], axis=0)
+        embedding: NDArray[np.float32] = np.mean([e for _, _, _, e in heard.windows], axis=0).astype(np.float32)
         order = np.argsort(-mean, kind="stable")
-        labels = self.labels
         return Prediction(
             path=name,
-            label=labels[order[0]],
+            label=self.labels[order[0]],
             confidence=float(mean[order[0]]),
             unsure=bool(mean[order[0]] < self.bundle.unsure_below),
-            probabilities={labels[i]: float(mean[i]) for i in order},
-            embedding=np.mean(heard.embeddings, axis=0, dtype=np.float64).astype(np.float32),
+            probabilities={self.labels[i]: float(mean[i]) for i in order},
+            embedding=embedding,
             timeline=tuple(
-                TimelinePoint(begin, length, dict(zip(labels, map(float, p), strict=True)))
-                for begin, length, p in heard.points
+                TimelinePoint(begin, length, dict(zip(self.labels, p.tolist(), strict=True)))
+                for begin, length, p, _ in heard.windows
             ),
-            heard=tuple((begin, begin + length) for begin, length, _ in heard.points),
-            decoded=heard.decoded,
-            declared=heard.declared,
-            problems=tuple(sorted(heard.problems)),
+            heard=tuple((begin, begin + length) for begin, length, _, _ in heard.windows),
+            decoded=decoded,
+            declared=declared,
+            problems=tuple(sorted(str(problem) for problem in heard.problems)),
         )
+
+
+@dataclass
+class _Heard:
+    """What has been heard of a track so far."""
+
+    windows: list[tuple[float, float, NDArray[np.float64], NDArray[np.float32]]] = field(default_factory=list)
+    problems: set[Problem] = field(default_factory=set)
+    samples: int = 0
+    silent: bool = False
+
+
+def packaged_bundle() -> Path:
+    """Where the bundle lies that ships with the package."""
+    return Path(str(resources.files("earmark") / "data" / "gtzan.earmark"))
+
+
+def classify(path: Source, *, bundle: Bundle | str | Path | None = None, **options: Any) -> Prediction:
+    """Hear one file; see :meth:`Classifier.classify` for the options. For many files make one Classifier."""
+    return Classifier(bundle).classify(path, **options)

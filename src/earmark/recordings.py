@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import InputError
+from earmark.front_end import FrontEnd
 from earmark.progress import Progress, Step, silent
-from earmark.spectrogram import FrontEnd
 
 THRESHOLD = 0.08
 """The least score of a repeat."""
@@ -42,6 +42,9 @@ PROMINENCE = 4.5
 """The least height of its peak above the other lags, in their root mean square."""
 CANDIDATE = 0.05
 """The score in the search that earns a pair the check."""
+
+VERSION = 1
+"""Raised when other pairs may be found in the same spectrograms."""
 
 _COLUMN = 1709 / 22050
 _SMOOTH = 6.0
@@ -88,7 +91,12 @@ class Repeat:
 
 
 def find_repeats(
-    spectrograms: NDArray[np.uint8], front_end: FrontEnd, *, progress: Progress = silent
+    spectrograms: NDArray[np.uint8],
+    front_end: FrontEnd,
+    *,
+    threshold: float = THRESHOLD,
+    prominence: float = PROMINENCE,
+    progress: Progress = silent,
 ) -> list[Repeat]:
     """All pairs of clips that share a recording, surest first.
 
@@ -98,6 +106,9 @@ def find_repeats(
         (n, bins, columns) uint8, of either kind of front end, each column at least every 80 ms.
     front_end
         What they were made with.
+    threshold, prominence
+        What a pair must reach; lower ones let pairs through that are none. Below :data:`CANDIDATE` a threshold finds
+        no more.
 
     Notes
     -----
@@ -111,7 +122,7 @@ def find_repeats(
     for number, (first, second) in enumerate(candidates):
         progress(Step("checking repeats", number, len(candidates)))
         repeat = _compare(prints, first, second)
-        if repeat.score >= THRESHOLD and repeat.prominence >= PROMINENCE:
+        if repeat.score >= threshold and repeat.prominence >= prominence:
             found.append(repeat)
     if candidates:
         progress(Step("checking repeats", len(candidates), len(candidates)))
@@ -283,7 +294,7 @@ def _time_matrix(front_end: FrontEnd) -> NDArray[np.float32]:
     return _averages(times, np.arange(times[0], times[-1] + 0.5)).T
 
 
-def _averages(places: NDArray[np.floating[Any]], centres: NDArray[np.float64]) -> NDArray[np.float32]:
+def _averages(places: NDArray[np.floating[Any]], centres: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Mean of the places within half a unit of each centre; the nearest place where there is none."""
     distance = np.abs(np.subtract.outer(centres, places))
     near = distance <= np.maximum(0.5, distance.min(axis=1, keepdims=True))

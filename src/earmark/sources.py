@@ -20,8 +20,8 @@ import numpy as np
 
 from earmark.dataset import Clip, Dataset, artist_key, gtzan_groups, make_dataset
 from earmark.errors import InputError, StoreError
+from earmark.front_end import MEL
 from earmark.gtzan.facts import is_gtzan_id
-from earmark.spectrogram import MEL
 
 _COLUMNS = ("path", "label", "group", "artist", "title", "id")
 _NEEDED = ("path", "label")

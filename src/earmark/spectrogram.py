@@ -215,6 +215,10 @@ def _mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _finite(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        # The quickest pass over the samples that NaN and infinity do not survive.
+        if np.isfinite(np.dot(samples, samples)):
+            return samples
     wrong = len(samples) - int(np.count_nonzero(np.isfinite(samples)))
     if wrong:
         raise InputError(f"{wrong} of {len(samples)} samples are not finite numbers (NaN or infinite).")
@@ -250,8 +254,7 @@ def _frame_blocks(
         places = wanted - wanted[0]
         stride = piece.strides[0]
         every = as_strided(piece, (int(places[-1]) + 1, n_fft), (hop_length * stride, stride), writeable=False)
-        rows[:] = every if len(every) == len(rows) else every[places]
-        rows *= window
+        np.multiply(every if len(every) == len(rows) else every[places], window, out=rows)
         yield slice(first, first + len(wanted)), rows
 
 

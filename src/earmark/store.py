@@ -40,6 +40,16 @@ _LOCK_TAKEN = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
+def cache_folder() -> Path:
+    """Where what can be computed again is kept: EARMARK_CACHE in the environment, else the user's cache folder."""
+    chosen = os.environ.get("EARMARK_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("earmark")
+
+
 class ArrayStore:
     """Append-only rows of one shape and type, keyed by strings.
 

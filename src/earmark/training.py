@@ -59,17 +59,23 @@ class FittedHead:
     curves: list[Curve] = field(default_factory=list)
     initial_weights: str = ""
 
+    @property
+    def final_weights(self) -> str:
+        """SHA-256 of the trained weights."""
+        return weights_hash(self.head)
+
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n, d) features -> (n, labels) logits."""
         with torch.inference_mode():
-            result: NDArray[np.float64] = self.head(torch.from_numpy(np.ascontiguousarray(features))).double().numpy()
+            logits = self.head(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)))
+        result: NDArray[np.float64] = logits.double().numpy()
         return result
 
-    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(n, d) features -> (n, labels) probabilities, each row summing to 1."""
+    def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(n, d) features -> (n, labels) logarithms of probabilities."""
         logits = self.logits(features)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         return result
 
 
@@ -171,7 +177,7 @@ def _one_epoch(
         logits = head(inputs[batch])
         loss = nn.functional.cross_entropy(logits, wanted[batch])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         loss_sum += loss.detach() * len(batch)
         hits += (logits.argmax(dim=1) == wanted[batch]).sum()

@@ -14,7 +14,7 @@ import typer
 from earmark import __version__
 from earmark.errors import EarmarkError
 
-AREAS: tuple[str, ...] = ()
+AREAS: tuple[str, ...] = ("learn", "results", "spectrogram", "tags")
 
 app = typer.Typer(
     name="earmark",
@@ -36,7 +36,8 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave."),
     ] = False,
 ) -> None:
     pass

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from earmark.cli.classify import (
+    DEFAULT_WINDOWS,
+    BundleOption,
+    FullOption,
+    JobsOption,
+    LimitOption,
+    WindowsOption,
+)
 from earmark.cli.console import SOME_FAILED, console, progress_bar
 from earmark.errors import InputError
 from earmark.names import printable
@@ -46,8 +51,10 @@ def register(app: typer.Typer) -> None:
 @tags.command("plan")
 def plan(
     paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Sound files and folders.", show_default=False),
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...", help="Sound files, folders (with all below) and playlists.", show_default=False
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -55,6 +62,12 @@ def plan(
             help="Take the genres from what `earmark classify --format jsonl` wrote, instead of hearing the files.",
             show_default=False,
         ),
+    ] = None,
+    scanned: Annotated[
+        bool, typer.Option("--scanned", help="Take the genres from the catalogue that `earmark scan` filled.")
+    ] = False,
+    catalogue: Annotated[
+        Path | None, typer.Option(help="That catalogue, if it is not the default one.", show_default=False)
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the plan.")] = Path(
         "earmark-tags.jsonl"
@@ -95,43 +108,53 @@ def plan(
     id3: Annotated[
         _Id3, typer.Option(help="The version of ID3 tags that have to be made; others keep theirs.")
     ] = _Id3.V24,
-    bundle: Annotated[
-        Path | None, typer.Option(help="The model. Default: the one in the package.", show_default=False)
-    ] = None,
-    windows: Annotated[int, typer.Option(help="How many windows of each file to hear.", min=1)] = 3,
-    full: Annotated[bool, typer.Option("--full", help="Hear all of each file.")] = False,
+    bundle: BundleOption = None,
+    windows: WindowsOption = None,
+    full: FullOption = False,
+    jobs: JobsOption = None,
+    time_limit: LimitOption = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show the files that stay as they are too.")] = False,
 ) -> None:
     """Compare what is heard with what the tags say, show the difference and write a plan. No file is changed."""
-    if not paths and predictions is None:
-        raise InputError("Name files or folders to hear, or a file with --predictions.")
+    from earmark.cli import tag_sources
     from earmark.library import tags as library
     from earmark.library.vocabulary import BUILT_IN, load_vocabulary
 
     words = BUILT_IN if vocabulary is None else load_vocabulary(vocabulary)
+    options = library.Options(
+        mode=mode.value,
+        threshold=threshold,
+        top_k=top_k,
+        unsure=unsure,
+        separator=separator,
+        fields=fields,
+        id3=4 if id3 is _Id3.V24 else 3,
+    )
     _check_output(output)
-    model: str | None = None
-    sources: list[tuple[Path, Any]]
     if predictions is not None:
-        sources, model = _from_file(predictions, paths or [])
+        sources = tag_sources.from_file(predictions, paths or [])
+    elif scanned or catalogue is not None:
+        sources = tag_sources.from_catalogue(catalogue, paths or [])
+    elif paths:
+        sources = tag_sources.from_sound(
+            paths,
+            lambda path: library.needs_hearing(path, options, words),
+            bundle=bundle,
+            windows=0 if full else windows or DEFAULT_WINDOWS,
+            jobs=jobs,
+            time_limit=time_limit,
+        )
     else:
-        sources, model = _from_sound(paths or [], bundle, windows, full)
-    if not sources:
+        raise InputError("Name files or folders to hear, or say --predictions FILE or --scanned.")
+    if not sources.total:
         raise InputError("There are no sound files to plan for.")
     with progress_bar() as progress:
         made = library.plan(
-            sources,
-            mode=mode.value,
-            threshold=threshold,
-            top_k=top_k,
-            unsure=unsure,
+            sources.pairs,
+            **vars(options),
             vocabulary=words,
-            separator=separator,
-            fields=fields,
-            id3=int(id3.value[-1]),
-            model=model,
             progress=progress,
-            total=len(sources),
+            total=sources.total,
         )
     made.save(output)
     _show_plan(made, show_all=show_all)
@@ -221,63 +244,6 @@ def _check_output(output: Path) -> None:
     except OSError:
         pass
     raise InputError(f"{output} exists and is no plan; choose another name with --output.")
-
-
-def _from_sound(
-    paths: list[Path], bundle: Path | None, windows: int, full: bool
-) -> tuple[list[tuple[Path, Any]], str | None]:
-    from earmark.audio import find_audio
-
-    found: dict[Path, Any] = {}
-    for path in paths:
-        if path.is_dir():
-            found.update(dict.fromkeys(find_audio(path)))
-        elif os.path.lexists(path):
-            found[path] = None
-        else:
-            found[path] = InputError("It does not exist.")
-    if not found:
-        return [], None
-    from earmark.predict import Classifier
-
-    classifier = Classifier(bundle)
-    hear: Callable[[Path], Any] = functools.partial(classifier.classify, windows=windows, full=full)
-    # Hearing is put off until it is known that the answer matters.
-    return [
-        (path, functools.partial(hear, path) if given is None else given) for path, given in found.items()
-    ], classifier.bundle.id[:16]
-
-
-def _from_file(path: Path, wanted: list[Path]) -> tuple[list[tuple[Path, Any]], str | None]:
-    """Predictions from JSON lines; only of the wanted files and folders, if any are named."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"The predictions {path} cannot be read ({error.strerror}).") from error
-    places = [place.resolve() for place in wanted]
-    found: list[tuple[Path, Any]] = []
-    models = set()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            name = row["path"]
-            place = Path(name)
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(
-                f"Line {number} of {path} is no prediction; it should come from `earmark classify --format jsonl`."
-            ) from error
-        resolved = place.resolve()
-        if places and not any(resolved == other or other in resolved.parents for other in places):
-            continue
-        if "label" in row:
-            models.add(row.get("bundle"))
-            found.append((place, row))
-        else:
-            found.append((place, InputError(str(row.get("error") or "It was not classified."))))
-    model = models.pop() if len(models) == 1 else None
-    return found, model[:16] if isinstance(model, str) else None
 
 
 def _show_plan(plan: Plan, *, show_all: bool) -> None:

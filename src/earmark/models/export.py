@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from earmark.models.network import Network, Pooled
+from earmark.models.network import Pooled
 
 OPSET = 17
 
 
-def export_network(network: Network, bins: int, columns: int) -> bytes:
+def export_network(network: nn.Module, bins: int, columns: int) -> bytes:
     """The whole network as an ONNX graph: ``spectrogram`` to ``logits`` and ``embedding``."""
     return _export(network, bins, columns, ["logits", "embedding"])
 
@@ -25,7 +25,7 @@ def export_pooled(pooled: Pooled, bins: int, columns: int) -> bytes:
 
 
 def _export(module: nn.Module, bins: int, columns: int, outputs: list[str]) -> bytes:
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()
     example: Any = (torch.zeros(2, bins, columns, dtype=torch.uint8),)
     was_training = module.training
     module.eval()
@@ -43,4 +43,4 @@ def _export(module: nn.Module, bins: int, columns: int, outputs: list[str]) -> b
             dynamic_axes={name: {0: "n"} for name in ("spectrogram", *outputs)},
         )
     module.train(was_training)
-    return buffer.getvalue()
+    return bytes(buffer.getvalue())

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from earmark.report.shapes import Axis, Band, Legend, Line, Pair, Point, Rule
-from earmark.report.svg import Frame, Markup, circle, document, line, polyline, spread, text
+from earmark.report.svg import Frame, Markup, circle, document, line, polyline, spread, text, width_of
 
 
 def line_chart(
@@ -47,7 +47,7 @@ def line_chart(
         upper = [(frame.x(a), frame.y.held(high)) for a, _, high in inside]
         lower = [(frame.x(a), frame.y.held(low)) for a, low, _ in reversed(inside)]
         parts.append(polyline(upper + lower, f"band f{band.colour}"))
-    under, over = _rules(frame, rules)
+    under, over = _rules(frame, rules, [point for item in lines for point in item.points])
     parts += under
     for item in lines:
         placed = [(frame.x(a), frame.y.held(b) if math.isfinite(b) else b) for a, b in item.points]
@@ -85,7 +85,7 @@ def scatter(
     if diagonal:
         low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
         parts.append(line(frame.x(low), frame.y(low), frame.x(high), frame.y(high), "rule"))
-    under, over = _rules(frame, rules)
+    under, over = _rules(frame, rules, [(p.x, p.y) for p in points])
     parts += under
     parts += [
         circle(frame.x.held(p.x), frame.y.held(p.y), p.radius, f"dot d{p.colour}", tip=p.tip)
@@ -114,15 +114,19 @@ def _frame(width: float, height: float, used: float, x: Axis, y: Axis, x_range: 
     )
 
 
-def _rules(frame: Frame, rules: Sequence[Rule]) -> tuple[list[str], list[str]]:
-    """Reference lines and their names; the names go on top of everything, the lines below."""
+def _rules(frame: Frame, rules: Sequence[Rule], points: Sequence[Pair]) -> tuple[list[str], list[str]]:
+    """Reference lines and their names; the lines go below everything, the names on top."""
     lines, names = [], []
     for rule in rules:
         if rule.axis == "y":
             at = frame.y.held(rule.value)
             x, anchor = (frame.x.start + 6, "start") if rule.at == "start" else (frame.x.end, "end")
             lines.append(line(frame.x.start, at, frame.x.end, at, "rule"))
-            names.append(text(x, at - 6, rule.label, anchor=anchor, css="rule-name"))
+            # The name stands on the side of the line where fewer points are in its way.
+            near = [b for a, b in points if abs(frame.x(a) - x) < width_of(rule.label)]
+            above = sum(b > rule.value for b in near)
+            down = 2 * above > len(near) and at + 18 < frame.y.start
+            names.append(text(x, at + (14 if down else -6), rule.label, anchor=anchor, css="rule-name"))
         else:
             at = frame.x.held(rule.value)
             lines.append(line(at, frame.y.start, at, frame.y.end, "rule"))

@@ -161,9 +161,9 @@ def _leaks(run: Run) -> dict[str, Any] | None:
     for test in run.leaks:
         verdict, tone = verdicts[test.passed]
         measured = []
-        if test.value is not None:
+        if test.value is not None and not test.value == test.bound == 0:
             measured.append(_measure(test.value))
-        if test.bound is not None and test.passed is not None:
+        if measured and test.bound is not None and test.passed is not None:
             measured.append(f"(bound {_measure(test.bound)})")
         tests.append(
             {
@@ -187,4 +187,5 @@ def _leaks(run: Run) -> dict[str, Any] | None:
 
 
 def _measure(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) and abs(value) != 1 else f"{value:.3f}"
+    text = f"{value:.0f}" if value == int(value) and abs(value) != 1 else f"{value:.3f}"
+    return text.replace("-", "−")

@@ -11,7 +11,7 @@ Only the genre field changes (and, on request, fields of Earmark's own). All oth
 
 from earmark.library.tags.apply import Report, apply, latest_journal, undo
 from earmark.library.tags.edit import TagError
-from earmark.library.tags.plan import Entry, Options, Plan, decide, plan
+from earmark.library.tags.plan import Entry, Options, Plan, decide, needs_hearing, plan
 
 __all__ = [
     "Entry",
@@ -22,6 +22,7 @@ __all__ = [
     "apply",
     "decide",
     "latest_journal",
+    "needs_hearing",
     "plan",
     "undo",
 ]

@@ -97,11 +97,29 @@ class OggEditor(Editor):
         splices = [Splice(start, end - start, b"".join(pages))]
         shift = len(pages) - len(self._pages)
         if shift:
-            for page in self._later():
-                number = ((page.number + shift) % (1 << 32)).to_bytes(4, "little")
-                data = self.read(page.start, page.length)
-                crc = checksum(data[:18] + number + bytes(4) + data[26:])
-                splices.append(Splice(page.start + 18, 8, number + crc))
+            splices += self._renumbered(shift)
+        return splices
+
+    def _renumbered(self, shift: int) -> list[Splice]:
+        """New numbers and checksums for the pages behind the headers of the same stream, to its end."""
+        broken = unsupported("Its sound is damaged, and its pages would have to be numbered anew")
+        splices: list[Splice] = []
+        end = self._pages[-1].end
+        for page in self._walk(end):
+            end = page.end
+            if page.serial != self._pages[0].serial:
+                continue
+            if page.flags & _FIRST:
+                return splices
+            number = ((page.number + shift) % (1 << 32)).to_bytes(4, "little")
+            data = self.read(page.start, page.length)
+            if checksum(data[:22] + bytes(4) + data[26:]) != data[22:26]:
+                raise broken  # with a new checksum a player would no longer know that the page is damaged
+            splices.append(Splice(page.start + 18, 8, number + checksum(data[:18] + number + bytes(4) + data[26:])))
+            if page.flags & _LAST:
+                return splices
+        if end != self.size:
+            raise broken
         return splices
 
     def sound(self) -> list[Range]:
@@ -144,18 +162,6 @@ class OggEditor(Editor):
                 return
             yield page
             start = page.end
-
-    def _later(self) -> Iterator[_Page]:
-        """The pages behind the headers of the same stream, to its end."""
-        serial = self._pages[0].serial
-        for page in self._walk(self._pages[-1].end):
-            if page.serial != serial:
-                continue
-            if page.flags & _FIRST:
-                return
-            yield page
-            if page.flags & _LAST:
-                return
 
     def _headers(self, first: _Page) -> tuple[list[_Page], list[bytes]]:
         """The pages from the comment packet on, up to one that ends with the end of a packet, and the packets."""

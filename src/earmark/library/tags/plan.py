@@ -28,6 +28,7 @@ Mode = Literal["keep", "add", "replace"]
 Action = Literal["write", "leave", "fail"]
 HAS_ONE = "has a genre"
 FURTHER = 0.2  # the probability that a second or third genre needs where no threshold was given
+MODEL_DIGITS = 16  # of the bundle's 64 hexadecimal digits; enough to tell models apart
 PROBABILITIES, MODEL = "EARMARK_PROBABILITIES", "EARMARK_MODEL"
 _SEPARATORS = re.compile(r"[;/,|\x00]")
 
@@ -42,7 +43,7 @@ class Predicted(Protocol):
     @property
     def unsure(self) -> bool: ...
     @property
-    def probabilities(self) -> Mapping[str, float]: ...
+    def probabilities(self) -> Mapping[str, float] | None: ...
 
 
 Answer = Predicted | Mapping[str, Any]
@@ -225,7 +226,7 @@ def plan(
     id3
         The version, 3 or 4, for ID3v2 tags that have to be made. Those that exist keep theirs.
     model
-        The id of the bundle that made the predictions.
+        The id of the bundle that made the predictions, unless they say it themselves under ``bundle``.
     progress
         Called after each file.
     total
@@ -252,6 +253,17 @@ def plan(
             entries.append(_look(path, prediction, options, vocabulary))
         progress(Step("reading tags", len(entries), total))
     return Plan(tuple(entries), options)
+
+
+def needs_hearing(path: str | os.PathLike[str], options: Options, vocabulary: Vocabulary = BUILT_IN) -> bool:
+    """Whether a plan for this file depends on what is heard: not if its genre is kept, nor if it has no tags to read."""
+    try:
+        if not _is_file(path):
+            return False
+        with open(path, "rb") as handle:
+            return _is_open(_now(open_editor(handle, id3=options.id3), options), options, vocabulary)
+    except (OSError, EarmarkError):
+        return False
 
 
 def decide(
@@ -297,12 +309,26 @@ def _parts(genre: str) -> list[str]:
     return [genre, *_SEPARATORS.split(genre)]
 
 
+def _now(editor: Editor, options: Options) -> tuple[str, ...]:
+    if not editor.genres and editor.other_genre is not None and options.mode != "replace":
+        return (editor.other_genre,)  # players show it as long as no other tag has one
+    return editor.genres
+
+
+def _is_open(now: tuple[str, ...], options: Options, vocabulary: Vocabulary) -> bool:
+    return options.mode != "keep" or options.fields or not _valid(now, vocabulary)
+
+
+def _is_file(path: str | os.PathLike[str]) -> bool:
+    # A pipe would block for ever when it is opened.
+    return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+
+
 def _look(path: str, source: Source, options: Options, vocabulary: Vocabulary) -> Entry:
     if isinstance(source, EarmarkError):
         return Entry(path, "fail", str(source))
     try:
-        # A pipe would block for ever when it is opened.
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+        if not _is_file(path):
             return Entry(path, "fail", "It is not a file.")
         with open(path, "rb") as handle:
             editor = open_editor(handle, id3=options.id3)
@@ -319,10 +345,8 @@ def _look(path: str, source: Source, options: Options, vocabulary: Vocabulary) -
 def _compare(
     path: str, editor: Editor, source: Answer | Callable[[], Answer], options: Options, vocabulary: Vocabulary
 ) -> Entry:
-    now = editor.genres
-    if not now and editor.other_genre is not None and options.mode != "replace":
-        now = (editor.other_genre,)  # players show it as long as no other tag has one
-    if options.mode == "keep" and not options.fields and _valid(now, vocabulary):
+    now = _now(editor, options)
+    if not _is_open(now, options, vocabulary):
         return Entry(path, "leave", HAS_ONE, editor.format, editor.genres, editor.genres)
     answer = source() if callable(source) else source
     genres, why = decide(now, answer, options, vocabulary)
@@ -342,7 +366,7 @@ def _facts(prediction: Answer) -> tuple[str, float, bool, dict[str, float]]:
             unsure, raw = bool(prediction.get("unsure", False)), prediction.get("probabilities") or {}
         else:
             label, confidence = prediction.label, float(prediction.confidence)
-            unsure, raw = bool(prediction.unsure), prediction.probabilities
+            unsure, raw = bool(prediction.unsure), prediction.probabilities or {}
         return label, confidence, unsure, {str(name): float(p) for name, p in dict(raw).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError("A prediction needs a label, a confidence and probabilities.") from error
@@ -354,8 +378,10 @@ def _fields(prediction: Answer, model: str | None) -> dict[str, str]:
     # Rounded to 0.00 a probability says nothing; the first is always said.
     said = [f"{name} {p:.2f}" for i, (name, p) in enumerate(ranked) if not i or p >= 0.005]
     found = {PROBABILITIES: ", ".join(said)}
+    if isinstance(prediction, Mapping) and prediction.get("bundle"):
+        model = str(prediction["bundle"])
     if model is not None:
-        found[MODEL] = model
+        found[MODEL] = model[:MODEL_DIGITS]
     return found
 
 

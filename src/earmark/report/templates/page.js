@@ -28,4 +28,5 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
+// On paper the short folded parts are open; tables of hundreds of rows stay closed.
+addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details.print")) part.open = true; });

@@ -1,0 +1,62 @@
+"""What the commands share: progress bars on standard error, run folders' default names, exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from earmark.progress import Progress, Step
+
+DONE, SOME_FAILED, NOT_UNDERSTOOD = 0, 1, 2
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console on standard output or standard error."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress callback that draws bars on standard error, with rate and time left; silent where that is no terminal."""
+    from earmark.progress import silent
+
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskID,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}", table_column=None),
+    )
+    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
+        known: dict[str, TaskID] = {}
+
+        def draw(step: Step) -> None:
+            if step.task not in known:
+                for earlier in known.values():
+                    bars.stop_task(earlier)
+                    bars.update(earlier, visible=False)
+                known[step.task] = bars.add_task(step.task, total=step.total, note="")
+            bars.update(known[step.task], completed=step.done, total=step.total, note=step.note)
+
+        yield draw

@@ -1,0 +1,210 @@
+"""``earmark scan``, ``errors``, ``stats``: a library's catalogue, filled and summed up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earmark.cli.classify import (
+    DEFAULT_WINDOWS,
+    BundleOption,
+    FullOption,
+    JobsOption,
+    LimitOption,
+    WindowsOption,
+)
+from earmark.cli.console import SOME_FAILED, console, progress_bar
+from earmark.errors import InputError
+
+if TYPE_CHECKING:
+    from earmark.library.scan import ScanReport
+    from earmark.library.stats import Stats
+
+CatalogueOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The catalogue. Default: EARMARK_CATALOGUE, or the one in the platform's data folder.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
+_MOST_FAILURES = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("scan")(scan)
+    app.command("errors")(errors)
+    app.command("stats")(stats)
+
+
+def scan(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DIR]...", help="Folders with music. Default: those scanned before.", show_default=False
+        ),
+    ] = None,
+    catalogue: CatalogueOption = None,
+    windows: WindowsOption = None,
+    full: FullOption = False,
+    bundle: BundleOption = None,
+    jobs: JobsOption = None,
+    time_limit: LimitOption = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try files again that could not be heard before, though unchanged.")
+    ] = False,
+    accept_removed: Annotated[
+        bool, typer.Option("--accept-removed", help="Believe a folder in which no sound is left.")
+    ] = False,
+) -> None:
+    """Hear a whole library and keep the results in a catalogue.
+
+    It can be stopped at any time, even by a kill or a power cut; run again, it goes on where it was. Later it only
+    hears what is new or changed, and recognises files that were moved, renamed or tagged anew.
+    """
+    from earmark.library.library import Library
+
+    with Library(catalogue, create=True) as library:
+        places = [str(folder) for folder in folders or []] or library.roots()
+        if not places:
+            raise InputError("Name the folders to scan: this catalogue knows none yet.")
+        with progress_bar() as progress:
+            report = library.scan(
+                *places,
+                windows=windows or DEFAULT_WINDOWS,
+                full=full,
+                bundle=bundle,
+                jobs=jobs,
+                time_limit=time_limit,
+                retry=retry,
+                accept_removed=accept_removed,
+                progress=progress,
+            )
+        where = library.path
+    _say_report(report, where)
+    if report.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def errors(
+    catalogue: CatalogueOption = None,
+    as_json: JsonOption = False,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="Write only the paths, each with a NUL behind, as for xargs -0.")
+    ] = False,
+) -> None:
+    """List every file of the library that could not be heard, with the reason."""
+    import os
+
+    from earmark.library.library import Library
+
+    with Library(catalogue) as library:
+        failures = list(library.errors())
+    if as_json:
+        rows = [{"path": f.path, "problem": f.problem, "reason": f.reason} for f in failures]
+        typer.echo(json.dumps(rows, indent=2))
+    elif null:
+        sys.stdout.buffer.writelines(os.fsencode(failure.path) + b"\0" for failure in failures)
+    else:
+        width = max((len(f.problem or "") for f in failures), default=0)
+        for failure in failures:
+            typer.echo(f"{failure.problem:<{width}}  {failure.reason}")
+        count = len(failures)
+        typer.echo(f"{count} {'file' if count == 1 else 'files'} could not be heard.", err=True)
+
+
+def stats(catalogue: CatalogueOption = None, as_json: JsonOption = False) -> None:
+    """Sum up the library: genres, decades, hours, what is unsure and what failed."""
+    from earmark.library.library import Library
+
+    with Library(catalogue) as library:
+        summed, where = library.stats(), library.path
+    if as_json:
+        typer.echo(json.dumps(summed.to_dict(), indent=2))
+    else:
+        _show_stats(summed, where)
+
+
+def _say_report(report: ScanReport, where: Path) -> None:
+    for _, _, reason in report.failures[:_MOST_FAILURES]:
+        typer.echo(f"failed: {reason}", err=True)
+    if len(report.failures) > _MOST_FAILURES:
+        typer.echo(
+            f"... and {len(report.failures) - _MOST_FAILURES} more; all are listed by: earmark errors", err=True
+        )
+    parts = [
+        (report.new, "new"),
+        (report.changed, "changed"),
+        (report.again, "heard again"),
+        (report.failed, "failed"),
+        (report.moved, "moved"),
+        (report.copied, "copies of known ones"),
+        (report.retagged, "with new tags only"),
+        (report.returned, "back again"),
+        (report.removed, "gone"),
+        (report.unchanged, "unchanged"),
+    ]
+    said = ", ".join(f"{count} {words}" for count, words in parts if count) or "nothing to do"
+    files = "1 file" if report.found == 1 else f"{report.found} files"
+    rate = f" ({report.heard / report.seconds:.1f} tracks/s)" if report.heard > 1 and report.seconds else ""
+    typer.echo(f"{files}: {said}, in {_duration(report.seconds)}{rate}.")
+    typer.echo(f"Catalogue: {where}")
+
+
+def _show_stats(summed: Stats, where: Path) -> None:
+    from rich.text import Text
+
+    from earmark.library.text import bars, can_print_blocks
+    from earmark.names import printable
+
+    out = console()
+    solid, width = can_print_blocks(), min(out.width, 100) - 2
+
+    def title(words: str) -> None:
+        out.print(Text(words, style="bold"))
+
+    out.print(Text(f"Catalogue  {printable(where)}"), soft_wrap=True)
+    for root in summed.roots:
+        out.print(Text(f"Folder     {printable(root)}"), soft_wrap=True)
+    share = f" ({summed.unsure / summed.tracks:.0%})" if summed.tracks else ""
+    out.print(Text(f"Tracks     {summed.tracks:,}, {summed.hours:,.1f} hours; {summed.unsure:,} unsure{share}"))
+    if summed.bundle is not None:
+        older = f"; {summed.outdated:,} tracks were heard by an older one" if summed.outdated else ""
+        out.print(Text(f"Bundle     {summed.bundle}{older}"))
+    out.print(Text(f"Tags       {summed.tagged_genre:,} tracks name a genre, {summed.tagged_year:,} a year"))
+    if summed.removed:
+        out.print(Text(f"Gone       {summed.removed:,}"))
+    if summed.genres:
+        title("\nGenres")
+        rows = [
+            (g.label, g.tracks, f"{g.tracks:,}, {g.hours:,.1f} h" + (f", {g.unsure:,} unsure" if g.unsure else ""))
+            for g in summed.genres
+        ]
+        out.print(bars(rows, width=width, solid=solid), end="")
+    if summed.decades:
+        title("\nDecades, where the tags name a year")
+        rows = [(f"{decade}s", count, f"{count:,}") for decade, count in _without_gaps(summed.decades)]
+        out.print(bars(rows, width=width, solid=solid), end="")
+    if summed.failed:
+        title("\nCould not be heard (see: earmark errors)")
+        rows = [(problem, count, f"{count:,}") for problem, count in summed.failed.items()]
+        out.print(bars(rows, width=width, solid=solid), end="")
+
+
+def _without_gaps(decades: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
+    """Every decade from the first to the last, so that distance in the plot is distance in time."""
+    known = dict(decades)
+    return [(decade, known.get(decade, 0)) for decade in range(decades[0][0], decades[-1][0] + 10, 10)]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

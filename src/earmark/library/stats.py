@@ -1,0 +1,102 @@
+"""A library in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from earmark.library.catalogue import Catalogue
+
+_HEARD = "FROM tracks WHERE problem IS NULL AND removed IS NULL"
+
+
+@dataclass(frozen=True)
+class GenreCount:
+    """One genre of the library: how many tracks, how many of those unsure, how many hours."""
+
+    label: str
+    tracks: int
+    unsure: int
+    hours: float
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A library in numbers.
+
+    Parameters
+    ----------
+    tracks, hours
+        That were heard and are there.
+    unsure
+        How many of them are unsure.
+    genres
+        By falling number of tracks; unsure ones count for their most probable genre.
+    decades
+        Tracks by the decade in their tags: (1970, 12) ...
+    tagged_genre, tagged_year
+        Tracks whose tags name a genre, a year.
+    failed
+        Files that could not be heard, by the code of the reason.
+    removed
+        Tracks whose files are gone.
+    outdated
+        Tracks that were heard by another bundle than the newest.
+    bundle
+        Name of the newest bundle; None before the first scan.
+    roots
+        Folders that were scanned.
+    """
+
+    tracks: int
+    hours: float
+    unsure: int
+    genres: tuple[GenreCount, ...]
+    decades: tuple[tuple[int, int], ...]
+    tagged_genre: int
+    tagged_year: int
+    failed: dict[str, int]
+    removed: int
+    outdated: int
+    bundle: str | None
+    roots: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def stats(catalogue: Catalogue) -> Stats:
+    """Sum up a catalogue."""
+    newest = catalogue.newest_bundle()
+    totals = catalogue.select(
+        "SELECT count(*), coalesce(sum(seconds), 0) / 3600, coalesce(sum(unsure), 0), count(genre), count(year), "
+        f"coalesce(sum(bundle != ?), 0) {_HEARD}",
+        (newest[0] if newest else -1,),
+    )[0]
+    genres = catalogue.select(
+        f"SELECT label, count(*), sum(unsure), coalesce(sum(seconds), 0) / 3600 {_HEARD} GROUP BY label "
+        "ORDER BY count(*) DESC, label"
+    )
+    decades = catalogue.select(
+        f"SELECT year / 10 * 10, count(*) {_HEARD} AND year IS NOT NULL GROUP BY year / 10 ORDER BY year / 10"
+    )
+    failed = catalogue.select(
+        "SELECT problem, count(*) FROM tracks WHERE problem IS NOT NULL AND removed IS NULL "
+        "GROUP BY problem ORDER BY count(*) DESC, problem"
+    )
+    removed = catalogue.select("SELECT count(*) FROM tracks WHERE removed IS NOT NULL")[0][0]
+    return Stats(
+        tracks=totals[0],
+        hours=totals[1],
+        unsure=totals[2],
+        genres=tuple(GenreCount(*row) for row in genres),
+        decades=tuple((int(decade), int(count)) for decade, count in decades),
+        tagged_genre=totals[3],
+        tagged_year=totals[4],
+        failed={str(problem): int(count) for problem, count in failed},
+        removed=removed,
+        outdated=totals[5],
+        bundle=newest[2] if newest else None,
+        roots=tuple(catalogue.roots()),
+    )

@@ -1,0 +1,196 @@
+"""The process that hears: it decodes and classifies one file after the other, and may crash without doing harm.
+
+Decoders are large C libraries that meet hostile files. They run here, started by :mod:`earmark.library.pool`, and
+talk to it in pickled messages through standard input and output (between two processes of one program, never from a
+file). One file is one exchange:
+
+    pool      Task
+    worker    Seen (content key and tags), if the task asks for it; the pool answers whether to hear the file
+    worker    Outcome
+
+The worker ends when its input does, so that it does not outlive a killed parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from earmark.errors import AudioError, EarmarkError
+from earmark.library.details import Details
+from earmark.names import printable
+
+if TYPE_CHECKING:
+    from earmark.predict import Classifier
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first message: which bundle to load (None: the packaged one)."""
+
+    bundle: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The answer to :class:`Start`: the bundle's id and genres, or the sentence why it cannot be used."""
+
+    bundle: str = ""
+    labels: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to hear.
+
+    Parameters
+    ----------
+    path
+        The file; odd bytes as :func:`os.fsdecode` writes them.
+    windows
+        How many windows, spread over the track; 0: all of it.
+    look
+        Whether to tell the content key and the tags, and to ask before hearing.
+    seconds
+        The worker ends itself if the file takes this much longer than it should, in case nobody else can.
+    """
+
+    path: str
+    windows: int = 3
+    look: bool = False
+    seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a file is, before it is heard."""
+
+    content: bytes
+    details: Details
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one task.
+
+    Parameters
+    ----------
+    path
+        That of the task.
+    row
+        :meth:`earmark.predict.Prediction.to_dict` with the timeline; None if the file failed or was not heard.
+    embedding
+        float32, as bytes.
+    problem, reason
+        Code and sentence if the file failed.
+    seen
+        What the file is, if the task asked and it could be read.
+    """
+
+    path: str
+    row: dict[str, Any] | None = None
+    embedding: bytes = b""
+    problem: str | None = None
+    reason: str | None = None
+    seen: Seen | None = None
+
+
+def failed(path: str, problem: str, reason: str, seen: Seen | None = None) -> Outcome:
+    """The outcome of a file that cannot be heard; `reason` is a sentence without the path."""
+    return Outcome(path, problem=problem, reason=f"{printable(path)}: {reason}", seen=seen)
+
+
+def main() -> None:
+    """Answer tasks until the input ends."""
+    import pickle
+    import signal
+
+    # Ctrl-C reaches the whole group of processes; the parent decides what becomes of us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    incoming, outgoing = _private_streams()
+
+    def send(message: object) -> None:
+        pickle.dump(message, outgoing, protocol=pickle.HIGHEST_PROTOCOL)
+        outgoing.flush()
+
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        start: Start = pickle.load(incoming)
+        try:
+            from earmark.predict import Classifier
+
+            classifier = Classifier(start.bundle)
+        except EarmarkError as error:
+            send(Ready(refused=str(error)))
+            return
+        send(Ready(classifier.bundle.id, classifier.labels))
+        while True:
+            task: Task = pickle.load(incoming)
+            with _deadline(task.seconds):
+                seen = look(task.path) if task.look else None
+                if seen is not None:
+                    send(seen)
+                    if not pickle.load(incoming):
+                        send(Outcome(task.path, seen=seen))
+                        continue
+                send(hear(classifier, task, seen))
+
+
+def look(path: str) -> Seen | None:
+    """Content key and tags of a file; None if it cannot be read, for hearing to say why."""
+    from earmark.library.content import content_key
+    from earmark.library.details import read_details
+
+    try:
+        # Without O_NONBLOCK, opening a pipe would wait for its other end for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            return Seen(content_key(file), read_details(file))
+    except (OSError, MemoryError):
+        return None
+
+
+def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcome:
+    """Classify one file; whatever is wrong with it ends in the outcome."""
+    try:
+        prediction = classifier.classify(task.path, windows=max(1, task.windows), full=task.windows == 0)
+    except AudioError as error:
+        return Outcome(task.path, problem=str(error.problem), reason=str(error), seen=seen)
+    except OSError as error:
+        return failed(task.path, "unreadable", f"it cannot be read ({error.strerror or error}).", seen)
+    except MemoryError:
+        return failed(task.path, "memory", "it claims more memory than there is.", seen)
+    except Exception as error:
+        # A decoder's surprise must cost one file, not the scan; the sentence says enough to report it.
+        return failed(task.path, "error", f"it cannot be heard ({type(error).__name__}: {error}).", seen)
+    return Outcome(task.path, prediction.to_dict(timeline=True), prediction.embedding.tobytes(), seen=seen)
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """End this process after so many seconds, even while a decoder hangs in C."""
+    import faulthandler
+
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _private_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes for messages, and give everyone else (C libraries that print) the null device."""
+    incoming = os.fdopen(os.dup(0), "rb")
+    outgoing = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    return incoming, outgoing

@@ -1,0 +1,170 @@
+"""Train on every clip and make a bundle of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earmark.bundle import Bundle, Card, save_bundle
+from earmark.crossval import crossval, dataset_fingerprint, versions
+from earmark.dataset import Dataset
+from earmark.errors import InputError
+from earmark.fold_worker import one_thread
+from earmark.folds import GROUPED, RANDOM, Protocol, default_protocol, make_protocol
+from earmark.learners import HeadLearner
+from earmark.metrics import apply_temperature, fit_temperature, threshold_for_precision
+from earmark.models.backbone import Backbone
+from earmark.models.export import export_network
+from earmark.models.network import Draw, Network, Pooled
+from earmark.prepare import front_end_of
+from earmark.progress import Progress, Step, silent
+from earmark.runs import Run
+from earmark.training import fit_head
+
+# Answers above the threshold of "unsure" should be right at least this often, out of fold.
+WANTED_PRECISION = 0.8
+# Where no threshold gets there, only the surer half is answered.
+FALLBACK_COVERAGE = 0.5
+LIMITS = (
+    "Knows only its own genres: sound of any other kind is reported as unsure or, at worst, as one of them. "
+    "Scores hold for music like the training clips."
+)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What out-of-fold predictions say of confidence.
+
+    Parameters
+    ----------
+    temperature
+        Logits are divided by it.
+    unsure_below
+        The threshold of "unsure".
+    precision, coverage
+        Share of right answers above the threshold, and share of clips above it, out of fold.
+    """
+
+    temperature: float
+    unsure_below: float
+    precision: float
+    coverage: float
+
+
+def calibrate(run: Run) -> Calibration:
+    """Temperature and threshold from a run's out-of-fold predictions."""
+    found = run.predictions
+    if found is None:
+        raise InputError(f"The run {run.folder} holds no predictions to calibrate with.")
+    logits = np.log(np.maximum(found.probabilities, 1e-12))
+    temperature = fit_temperature(logits, found.y_true)
+    confidence = apply_temperature(logits, temperature).max(axis=1)
+    correct = found.predicted == found.y_true
+    threshold = threshold_for_precision(confidence, correct, WANTED_PRECISION)
+    if threshold is not None:
+        return Calibration(temperature, threshold.confidence, threshold.accuracy, threshold.coverage)
+    cut = float(np.quantile(confidence, 1 - FALLBACK_COVERAGE))
+    above = confidence >= cut
+    return Calibration(temperature, cut, float(correct[above].mean()), float(above.mean()))
+
+
+def train(
+    dataset: Dataset,
+    out: Path | str,
+    *,
+    backbone: Backbone,
+    learner: HeadLearner | None = None,
+    protocol: Protocol | None = None,
+    runs: Path | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    device: str = "cpu",
+    command: Sequence[str] = (),
+    progress: Progress = silent,
+) -> tuple[Bundle, Run]:
+    """Cross-validate, then train on all clips, and write the bundle.
+
+    Cross-validation comes first because the bundle must know how sure it may be: temperature, threshold and the
+    scores on its card are from out-of-fold predictions.
+
+    Parameters
+    ----------
+    dataset
+        With the learner's features, and with the front end they were made by.
+    out
+        The bundle to write; its suffix is ``.earmark`` by custom.
+    backbone
+        The one that the features were computed with.
+    protocol
+        For the cross-validation; None: by artist where groups are known, with as many folds as there can be up to 5.
+    runs
+        Folder for the cross-validation's run; None: beside the bundle.
+
+    Returns
+    -------
+    bundle, run
+    """
+    out = Path(out)
+    front_end = front_end_of(dataset)
+    learner = learner or HeadLearner()
+    protocol = protocol or _usual_protocol(dataset, seed)
+    run = crossval(
+        dataset, learner, protocol, runs or out.with_suffix(".run"), jobs=jobs, device=device, command=command,
+        progress=progress,
+    )  # fmt: skip
+    calibration = calibrate(run)
+    with one_thread():
+        fitted = fit_head(
+            learner.head, learner.training, dataset.features[learner.feature], dataset.targets, len(dataset.labels),
+            seed=seed, device=device,
+            progress=lambda step: progress(Step("training on all clips", step.done, step.total, step.note)),
+        )  # fmt: skip
+    bins, columns = front_end.shape
+    network = Network(Pooled(Draw(bins, columns), backbone), fitted.head).eval()
+    card = Card(
+        name=out.stem,
+        labels=dataset.labels,
+        front_end=front_end.to_dict(),
+        temperature=calibration.temperature,
+        unsure_below=calibration.unsure_below,
+        embedding_size=fitted.head.embedding_size,
+        provenance={
+            "dataset": dataset.name,
+            "clips": len(dataset.clips),
+            "fingerprint": dataset_fingerprint(dataset),
+            "model": learner.describe(),
+            "backbone": {"source": Path(backbone.source).name, "fingerprint": backbone.fingerprint()},
+            "seed": seed,
+            "versions": versions(),
+        },
+        scores={run.protocol["name"]: _scores(run, calibration)},
+        licence="The model inherits what the licences of its training sounds and of the ImageNet weights ask for.",
+        limits=LIMITS,
+    )
+    progress(Step("writing the bundle", 0, 1))
+    bundle = save_bundle(out, card, export_network(network, bins, columns))
+    progress(Step("writing the bundle", 1, 1))
+    return bundle, run
+
+
+def _usual_protocol(dataset: Dataset, seed: int) -> Protocol:
+    name = default_protocol(dataset)
+    counts = dataset.label_counts() if name == RANDOM else {k: len(v) for k, v in dataset.label_groups().items()}
+    fewest = min(counts.values())
+    if fewest < 2 and name == GROUPED:
+        name, fewest = RANDOM, min(dataset.label_counts().values())
+    return make_protocol(dataset, name, folds=max(2, min(5, fewest)), seeds=[seed])
+
+
+def _scores(run: Run, calibration: Calibration) -> dict[str, Any]:
+    metrics: Mapping[str, Any] = run.metrics or {}
+    return {
+        "protocol": dict(run.protocol),
+        "accuracy": metrics["accuracy"],
+        "macro_f1": metrics["macro_f1"],
+        "sure": {"precision": calibration.precision, "coverage": calibration.coverage},
+    }

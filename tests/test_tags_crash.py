@@ -1,0 +1,141 @@
+"""A kill at any line of the code loses nothing: each file is the old or the new one, and all can be finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tag_files import content, make
+
+pytest.importorskip("mutagen")
+
+from earmark.library import tags
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+ROCK = {"label": "rock", "confidence": 0.8, "probabilities": {"rock": 0.8, "pop": 0.2}}
+FILES = ("none.mp3", "small.ogg", "bare.m4a")
+CODE = str(Path(tags.__file__).parent)
+
+
+def run_and_die(action: Callable[[], Any], line: int) -> int:
+    """Run in a child process that is killed when it comes to its so-many-th line; lines it came to if it lived."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        reached = 0
+
+        def trace(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal reached
+            if not frame.f_code.co_filename.startswith(CODE):
+                return None
+            if event == "line":
+                reached += 1
+                if reached == line:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        try:
+            sys.settrace(trace)
+            action()
+            sys.settrace(None)
+            os.write(writer, str(reached).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return int(said) if said else 0
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> tuple[list[Path], Path]:
+    (tmp_path / "music").mkdir()
+    return [make(name, tmp_path / "music") for name in FILES], tmp_path / "journal"
+
+
+def steps(total: int, count: int) -> list[int]:
+    return sorted({1 + total * i // count for i in range(count)} | {total - 8, total})
+
+
+def test_killed_while_applying(library: tuple[list[Path], Path]) -> None:
+    paths, journal = library
+    plan = tags.plan([(path, ROCK) for path in paths])
+    total = run_and_die(lambda: tags.apply(plan, journal=journal), -1)
+    assert total > 2000
+    new = {path: path.read_bytes() for path in paths}
+    tags.undo(journal)
+    old = {path: content(path.name) for path in paths}
+    seen = set()
+    for line in steps(total, 30):
+        journal.unlink(missing_ok=True)
+        assert run_and_die(lambda: tags.apply(plan, journal=journal), line) == 0, "it was killed"
+        changed = [path for path in paths if path.read_bytes() == new[path]]
+        assert all(path.read_bytes() == old[path] for path in paths if path not in changed)
+        seen.add(len(changed))
+        if line % 2:  # finish, then take it back
+            report = tags.apply(plan, journal=journal)
+            assert report.complete
+            assert sorted(report.already) == sorted(map(str, changed))
+            assert all(path.read_bytes() == new[path] for path in paths)
+        if journal.exists() and journal.read_bytes().count(b"\n"):
+            assert tags.undo(journal).complete
+        assert all(path.read_bytes() == old[path] for path in paths)
+        assert names(paths[0].parent) == sorted(FILES), "nothing is left behind"
+    assert seen == {0, 1, 2, 3}, "kills came before, between and after the files"
+
+
+def test_killed_while_undoing(library: tuple[list[Path], Path]) -> None:
+    paths, journal = library
+    plan = tags.plan([(path, ROCK) for path in paths])
+    tags.apply(plan, journal=journal)
+    written = journal.read_bytes()
+    new = {path: path.read_bytes() for path in paths}
+    total = run_and_die(lambda: tags.undo(journal), -1)
+    assert total > 200
+    seen = set()
+    for line in steps(total, 25):
+        journal.write_bytes(written)
+        for path in paths:
+            path.write_bytes(new[path])
+        assert run_and_die(lambda: tags.undo(journal), line) == 0
+        restored = [path for path in paths if path.read_bytes() == content(path.name)]
+        assert all(path.read_bytes() == new[path] for path in paths if path not in restored)
+        seen.add(len(restored))
+        report = tags.undo(journal)
+        assert report.complete
+        assert all(path.read_bytes() == content(path.name) for path in paths)
+        assert names(paths[0].parent) == sorted(FILES)
+    assert seen == {0, 1, 2, 3}
+
+
+def test_killed_between_rename_and_note(library: tuple[list[Path], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one moment in which the journal does not know what happened."""
+    paths, journal = library
+    plan = tags.plan([(paths[0], ROCK)])
+    from earmark.library.tags.journal import Journal
+
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(Journal, "finish", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        try:
+            tags.apply(plan, journal=journal)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert paths[0].read_bytes() != content(paths[0].name)
+    assert b'"done"' not in journal.read_bytes()
+    assert tags.apply(plan, journal=journal).already == [str(paths[0])]
+    assert tags.undo(journal).done == [str(paths[0])]
+    assert paths[0].read_bytes() == content(paths[0].name)
