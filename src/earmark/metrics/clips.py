@@ -137,18 +137,22 @@ def per_clip(
 
 
 def suspects(scores: ClipScores) -> list[Suspect]:
-    """Clips whose label every prediction contradicts, more surely than the model is of that label elsewhere.
+    """Clips whose label every prediction contradicts, as surely as the model is where it is right about that label.
 
     A clip is listed if no prediction of it is right and the mean probability of some other label reaches that label's
-    threshold: the mean probability which clips that do carry it get for it. This is the rule of confident learning
-    (Northcutt, Jiang and Chuang, *Confident Learning: Estimating Uncertainty in Dataset Labels*, JAIR 70, 2021) with
-    the demand of unanimity added. Ranked by how far the suggested label's probability exceeds the own label's.
+    threshold: the mean probability of the clips that carry it and are recognised. This is the rule of confident
+    learning (Northcutt, Jiang and Chuang, *Confident Learning: Estimating Uncertainty in Dataset Labels*, JAIR 70,
+    2021), made stricter twice: by unanimity, and by a threshold over recognised clips instead of all that carry the
+    label. Ranked by how far the suggested label's probability exceeds the own label's.
 
     Such a clip is not proven wrong: it may simply be hard. A person has to listen.
     """
     p, true = scores.probabilities, scores.y_true
     labels = p.shape[1]
-    threshold = np.array([p[true == j, j].mean() if (true == j).any() else np.inf for j in range(labels)])
+    hit = scores.predicted == true
+    threshold = np.array(
+        [p[hit & (true == j), j].mean() if (hit & (true == j)).any() else np.inf for j in range(labels)]
+    )
     passes = p >= threshold
     passes[np.arange(len(true)), true] = False
     reached = np.where(passes, p, -1.0)

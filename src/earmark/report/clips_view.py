@@ -131,7 +131,7 @@ def suspects(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
     few = f" The first {SUSPECTS} are shown." if len(found) > SUSPECTS else ""
     return {
         "sentence": f"{count(len(found), 'clip')} {'carries' if len(found) == 1 else 'carry'} a label that "
-        f"{every} with more confidence than it has for the suggested genre’s own clips on average. Some are simply "
+        f"{every} with at least the confidence it has where it is right about the suggested genre. Some are simply "
         f"hard, some may be mislabelled: only listening tells.{few}",
         "table": Table(
             "Labels that may be wrong, strongest contradiction first",
