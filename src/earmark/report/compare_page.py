@@ -210,7 +210,7 @@ def _genre_table(comparison: Comparison, against: list[Pair]) -> Table:
         for pair in against:
             found = pair.differences.f1[j]
             sure = found.known and (found.low > 0 or found.high < 0)
-            ends = f"({points(found.low, 0)} to {points(found.high, 0)})" if found.known else ""
+            ends = f"({points(found.low)} to {points(found.high)})" if found.known else ""
             row.append(Cell(f"{'★ ' if sure else ''}{points(found.value)}", found.value, faint=ends))
         rows.append(row)
     first = comparison.entries[0].name
