@@ -19,7 +19,7 @@ pytest.importorskip("mutagen")
 
 from earmark.errors import AudioError, InputError, MissingExtraError, StoreError
 from earmark.library import tags
-from earmark.library.tags.plan import Options
+from earmark.library.tags import Options
 from earmark.library.vocabulary import BUILT_IN, Term, Vocabulary
 from earmark.progress import Step
 

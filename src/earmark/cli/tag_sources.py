@@ -57,7 +57,8 @@ def from_catalogue(catalogue: Path | None, wanted: Sequence[str]) -> Sources:
     from earmark.library.library import Library
 
     with Library(catalogue, create=False) as library:
-        found = {track.path: track for place in wanted or [None] for track in library.tracks(under=place)}
+        places: list[str | None] = [*wanted] or [None]
+        found = {track.path: track for place in places for track in library.tracks(under=place)}
     return Sources(iter(found.items()), len(found))
 
 

@@ -53,7 +53,7 @@ def plan(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATH]...", help="Sound files, folders (with all below) and playlists.", show_default=False
+            metavar="PATH", help="Sound files, folders (with all below) and playlists.", show_default=False
         ),
     ] = None,
     predictions: Annotated[

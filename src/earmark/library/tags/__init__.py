@@ -11,7 +11,8 @@ Only the genre field changes (and, on request, fields of Earmark's own). All oth
 
 from earmark.library.tags.apply import Report, apply, latest_journal, undo
 from earmark.library.tags.edit import TagError
-from earmark.library.tags.plan import Entry, Options, Plan, decide, needs_hearing, plan
+from earmark.library.tags.plan import decide, needs_hearing, plan
+from earmark.library.tags.plan_file import Entry, Options, Plan
 
 __all__ = [
     "Entry",

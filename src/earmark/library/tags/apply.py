@@ -13,7 +13,7 @@ from earmark.library.tags import journal as journals
 from earmark.library.tags.check import require_mutagen
 from earmark.library.tags.edit import TagError
 from earmark.library.tags.journal import Journal, Record
-from earmark.library.tags.plan import Entry, Plan
+from earmark.library.tags.plan_file import Entry, Plan
 from earmark.library.tags.rewrite import ChangedError, restore, temporary_beside, write_tags
 from earmark.progress import Progress, Step, silent
 
