@@ -152,7 +152,6 @@ def altered_copies(folder: Path, count: int | None) -> None:
     # What the originals already share with each other is no mistake.
     known = {(pair.first, pair.second) for pair in find_repeats(originals, MEL)}
     print(f"{n} clips; {len(known)} pairs of originals that share a recording are left out of the count")
-    print(
     print(f"{'altered copy':<28} {'recall':>7} {'lowest':>7} {'median':>7} {'wrong':>6} {'nearest':>8}")
     nearest = 0.0
     total = wrong_total = 0
@@ -170,11 +169,12 @@ def altered_copies(folder: Path, count: int | None) -> None:
         nearest = max(nearest, near)
         total, wrong_total = total + 2 * n * (2 * n - 1) // 2 - n, wrong_total + len(wrong)
         print(
-            f"{name:<28} {len(found) / n:>7.1%} {min(scores):>7.3f} {np.median(scores):>7.3f} {len(wrong):>6} {near:>8.2f}",
+            f"{name:<28} {len(found) / n:>7.1%} {min(scores):>7.3f} {np.median(scores):>7.3f} {len(wrong):>6} "
+            f"{near:>8.2f}",
             flush=True,
         )
-    print(f"wrong pairs: {wrong_total} of {total:,} unrelated ones. Accepted is a score of {THRESHOLD} with a prominence")
-    print(f"of {PROMINENCE}; the nearest unrelated pair has {nearest:.2f} of the one or the other.")
+    print(f"wrong pairs: {wrong_total} of {total:,} unrelated ones. Accepted is a score of {THRESHOLD} together with")
+    print(f"a prominence of {PROMINENCE}; the nearest unrelated pair lacks one of them, having {nearest:.2f} of it.")
 
 
 def _certainty(pair: Repeat) -> float:

@@ -156,7 +156,7 @@ def test_wrong_rows_are_refused_and_cost_nothing(tmp_path: Path) -> None:
 def test_a_second_writer_is_told_who_holds_the_store(tmp_path: Path) -> None:
     with open_store(tmp_path / "s") as store:
         store.add("a", row(1))
-        with pytest.raises(StoreError, match=rf"being written by process {os.getpid()} on .* since 20"):
+        with pytest.raises(StoreError, match=rf"being written by process {os.getpid()} on "):
             open_store(tmp_path / "s")
         np.testing.assert_array_equal(open_store(tmp_path / "s", "r").get("a"), row(1))
     open_store(tmp_path / "s").close()

@@ -17,11 +17,8 @@ import errno
 import io
 import json
 import os
-import socket
-import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -31,12 +28,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from earmark.errors import InputError, StoreError
 from earmark.files import write_json
+from earmark.locks import exclusive
 
 FORMAT = 1
 _SYNC_EVERY = 64
-# Where Windows locks one byte: far behind the text, so that others can still read who holds the lock.
-_LOCK_BYTE = 1 << 30
-_LOCK_TAKEN = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -102,7 +97,7 @@ class ArrayStore:
         self._rows_file: _Whole | None = None
         self._index_file: _Whole | None = None
         self._index_bytes = 0
-        self._lock: int | None = None
+        self._lock = contextlib.ExitStack()
         if mode == "a":
             self._open_for_writing()
         else:
@@ -220,11 +215,7 @@ class ArrayStore:
                 if handle is not None:
                     handle.close()
             self._rows_file = self._index_file = None
-            if self._lock is not None:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(self._lock, 0)
-                os.close(self._lock)
-                self._lock = None
+            self._lock.close()
 
     def __enter__(self) -> ArrayStore:
         return self
@@ -248,7 +239,7 @@ class ArrayStore:
     def _open_for_writing(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self._path("lock"), self.folder)
+            self._lock.enter_context(exclusive(self._path("lock"), f"The store {self.folder} is being written"))
             if not self._path("store.json").exists():
                 write_json(self._path("store.json"), self._header())
             self._check_header()
@@ -350,31 +341,3 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
-
-
-def _lock(path: Path, what: Path) -> int:
-    """Take the writer's lock; the system lets go of it when the process ends, however it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        holder = os.read(descriptor, 200).decode("utf-8", "replace").strip()
-        os.close(descriptor)
-        if error.errno not in _LOCK_TAKEN:
-            raise
-        who = holder or "another process"
-        raise StoreError(f"The store {what} is being written by {who}. Wait for it to end, or stop it.") from error
-    os.ftruncate(descriptor, 0)
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
-    return descriptor
