@@ -33,6 +33,7 @@ import soundfile  # noqa: E402
 
 from earmark import audio  # noqa: E402
 from earmark import spectrogram as front  # noqa: E402
+from earmark.audio import resample  # noqa: E402
 from earmark.spectrogram import MEL, FrontEnd, fit_window, spectrogram  # noqa: E402
 
 COLUMNS = replace(MEL, scale="columns")
@@ -100,32 +101,40 @@ def shares(path: Path, front_end: FrontEnd, rounds: int) -> dict[str, float]:
 
         return timed
 
-    native = soundfile.info(path).samplerate
-    kept = {name: getattr(front, name) for name in ("_transform", "_bands", "_power")}
+    parts = (
+        (front, "_transform"),
+        (front, "_bands"),
+        (front, "_power"),
+        (resample.Converter, "feed"),
+        (resample.Converter, "finish"),
+    )
+    kept = [(owner, name, getattr(owner, name)) for owner, name in parts]
     best: dict[str, float] = {}
     try:
-        for name, work in kept.items():
-            setattr(front, name, watched(name, work))
+        for owner, name, work in kept:
+            setattr(owner, name, watched(name, work))
         for _ in range(rounds):
             spent.clear()
-            decode = seconds_of(lambda: audio.load(path, native, seconds=front_end.seconds))
-            both = seconds_of(lambda: audio.load(path, front_end.sample_rate, seconds=front_end.seconds))
+            start = time.process_time()
             samples = fit_window(
                 audio.load(path, front_end.sample_rate, seconds=front_end.seconds).samples, front_end
             )
-            total = seconds_of(lambda: spectrogram(samples, front_end))  # noqa: B023  (called at once)
-            parts = {
-                "decode": decode,
-                "resample": max(both - decode, 0) if native != front_end.sample_rate else 0.0,
+            loaded = time.process_time()
+            spectrogram(samples, front_end)
+            drawn = time.process_time()
+            converting = spent.get("feed", 0.0) + spent.get("finish", 0.0)
+            times = {
+                "decode": loaded - start - converting,
+                "resample": converting,
                 "window": spent["_power"] - spent["_transform"] - spent["_bands"],
                 "FFT": spent["_transform"],
                 "mel": spent["_bands"],
-                "dB, 8 bit": total - spent["_power"],
+                "dB, 8 bit": drawn - loaded - spent["_power"],
             }
-            best = {name: min(value, best.get(name, value)) for name, value in parts.items()}
+            best = {name: min(value, best.get(name, value)) for name, value in times.items()}
     finally:
-        for name, work in kept.items():
-            setattr(front, name, work)
+        for owner, name, work in kept:
+            setattr(owner, name, work)
     return best
 
 
@@ -163,9 +172,8 @@ def main() -> int:
             for way, front_end in (("every frame", MEL), ("columns alone", COLUMNS)):
                 parts = shares(path, front_end, rounds)
                 total = sum(parts.values())
-                print(f"{kind:5} {way:14}" + "".join(
-                    f" {part} {1e3 * value:.1f} ({value / total:.0%})" for part, value in parts.items() if value
-                ))  # fmt: skip
+                shown = (f"{part} {1e3 * value:.1f} ({value / total:.0%})" for part, value in parts.items())
+                print(f"{kind:5} {way:14}", *shown)
     for line in missed:
         print(f"Missed: {line}")
     return 1 if missed else 0
