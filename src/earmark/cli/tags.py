@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,11 @@ from earmark.errors import InputError
 from earmark.names import printable
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from earmark.library.tags import Entry, Plan, Report
+
+_LONGEST_NAME = 28  # columns; longer ones are cut in their middle
 
 tags = typer.Typer(
     help="Write genres into the tags of your files: plan, look at it, apply; undo gives every byte back.",
@@ -248,28 +252,39 @@ def _check_output(output: Path) -> None:
 
 def _show_plan(plan: Plan, *, show_all: bool) -> None:
     from rich.cells import cell_len
+    from rich.padding import Padding
     from rich.text import Text
 
     out = console()
     shown = [e for e in plan.entries if e.action == "write" or (show_all and e.action == "leave")]
-    # A terminal gets columns that fit; a pipe gets whole names.
-    room = max(20, min(36, out.width // 2 - 6)) if out.is_terminal else 0
+    names = {e.path: printable(os.path.basename(e.path)) for e in shown}  # noqa: PTH119  paths are texts here
+    # A terminal gets columns that fit; a pipe gets whole names and lines.
+    fits = out.is_terminal
+    column = min(_LONGEST_NAME, max(map(cell_len, names.values()), default=0)) if fits else 0
     folder = None
     for entry in shown:
-        parent, name = os.path.split(entry.path)
+        parent = os.path.dirname(entry.path)  # noqa: PTH120
         if parent != folder:
             folder = parent
-            out.print(Text(printable(parent), style="bold"), soft_wrap=not out.is_terminal, overflow="ellipsis")
-        name = _fitted(printable(name), room)
-        line = Text(f"  {name}{' ' * max(2, room + 2 - cell_len(name))}")
-        line.append_text(_difference(entry))
-        out.print(line, no_wrap=True, overflow="ellipsis", soft_wrap=not out.is_terminal)
+            out.print(Text(printable(parent), style="bold"), soft_wrap=True)
+        name = _fitted(names[entry.path], column)
+        line = Text(f"  {name}{' ' * max(0, column - cell_len(name))}  ")
+        difference = _difference(entry)
+        if fits and line.cell_len + difference.cell_len > out.width:
+            out.print(Text(f"  {name}"))
+            out.print(Padding(difference, (0, 0, 0, 4), expand=False))
+        else:
+            out.print(line.append_text(difference), soft_wrap=True)
         for note in entry.notes:
-            out.print(Text(f"    ({note})", style="dim"), soft_wrap=not out.is_terminal)
-    _show_failures([(e.path, e.why) for e in plan.entries if e.action == "fail"], "could not be planned")
+            remark = Text(f"({note})", style="dim")
+            out.print(
+                Padding(remark, (0, 0, 0, 4), expand=False) if fits else Text("    ").append_text(remark),
+                soft_wrap=not fits,
+            )
+    _show_failures([(e.path, e.why) for e in plan.entries if e.action == "fail"], "failed")
 
 
-def _difference(entry: Entry) -> Any:
+def _difference(entry: Entry) -> Text:
     from rich.text import Text
 
     now, after = "; ".join(entry.now) or "no genre", "; ".join(entry.after)
@@ -287,7 +302,7 @@ def _fitted(name: str, room: int) -> str:
     if not room or cell_len(name) <= room:
         return name
     end = name[-8:]
-    return chop_cells(name, room - cell_len(end) - 1)[0] + "…" + end
+    return chop_cells(name, max(2, room - cell_len(end) - 1))[0] + "…" + end
 
 
 def _say_next(plan: Plan, output: Path) -> None:

@@ -12,10 +12,11 @@ Only the genre field changes (and, on request, fields of Earmark's own). All oth
 from earmark.library.tags.apply import Report, apply, latest_journal, undo
 from earmark.library.tags.edit import TagError
 from earmark.library.tags.plan import decide, needs_hearing, plan
-from earmark.library.tags.plan_file import Entry, Options, Plan
+from earmark.library.tags.plan_file import Entry, Mode, Options, Plan
 
 __all__ = [
     "Entry",
+    "Mode",
     "Options",
     "Plan",
     "Report",

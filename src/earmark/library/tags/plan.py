@@ -14,7 +14,7 @@ from earmark.library.tags.check import require_mutagen
 from earmark.library.tags.edit import Editor, Wanted
 from earmark.library.tags.formats import open_editor
 from earmark.library.tags.plan_file import Entry, Mode, Options, Plan
-from earmark.library.tags.rewrite import state_of
+from earmark.library.tags.rewrite import obstacle, state_of
 from earmark.library.vocabulary import BUILT_IN, Vocabulary
 from earmark.progress import Progress, Step, silent
 
@@ -109,7 +109,7 @@ def plan(
         else:
             seen[real] = path
             entries.append(_look(path, prediction, options, vocabulary))
-        progress(Step("reading tags", len(entries), total))
+        progress(Step("planning", len(entries), total))
     return Plan(tuple(entries), options)
 
 
@@ -192,7 +192,13 @@ def _look(path: str, source: Source, options: Options, vocabulary: Vocabulary) -
             editor = open_editor(handle, id3=options.id3)
             entry = _compare(path, editor, source, options, vocabulary)
             if entry.action == "write":
-                entry = dataclasses.replace(entry, **vars(state_of(handle)))
+                problem = obstacle(path)
+                notes = (
+                    entry.notes
+                    if problem is None
+                    else (*entry.notes, f"as it is now, it cannot be written: {problem}")
+                )
+                entry = dataclasses.replace(entry, notes=notes, **vars(state_of(handle)))
             return entry
     except OSError as error:
         return Entry(path, "fail", f"It cannot be read ({error.strerror or error}).")

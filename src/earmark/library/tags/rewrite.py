@@ -174,21 +174,31 @@ def _removed_in_the_end(temporary: Path) -> Iterator[None]:
             temporary.unlink(missing_ok=True)
 
 
-def _check_permission(path: Path, split_hard_links: bool) -> None:
-    try:
-        facts = path.stat()
-    except OSError as error:
-        raise TagError(f"It cannot be opened ({error.strerror or error}).") from error
+def obstacle(path: Path | str, *, split_hard_links: bool = False) -> str | None:
+    """What keeps a file from being written, in half a sentence; None if nothing is known to."""
+    facts = os.stat(path)  # noqa: PTH116
     if not stat.S_ISREG(facts.st_mode):
-        raise TagError("It is not a file.")
+        return "it is not a file"
     # A rename would replace a read-only file without being asked; its owner meant it to stay.
     if not facts.st_mode & 0o222 or not os.access(path, os.W_OK):
-        raise TagError("It is read-only.")
+        return "it is read-only"
+    if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):  # noqa: PTH120
+        return "its folder is read-only"
     if facts.st_nlink > 1 and not split_hard_links:
-        raise TagError(
-            f"It has {facts.st_nlink} names (hard links), which would become different files; "
-            "--split-hard-links allows that."
+        return (
+            f"it has {facts.st_nlink} names (hard links), which would become different files; "
+            "--split-hard-links allows that"
         )
+    return None
+
+
+def _check_permission(path: Path, split_hard_links: bool) -> None:
+    try:
+        problem = obstacle(path, split_hard_links=split_hard_links)
+    except OSError as error:
+        raise TagError(f"It cannot be opened ({error.strerror or error}).") from error
+    if problem is not None:
+        raise TagError(f"{problem[0].upper()}{problem[1:]}.")
 
 
 def _make(
