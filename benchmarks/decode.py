@@ -6,6 +6,7 @@ One core, one thread. Every comparison is a ratio from one run: the two sides ta
 figure is the ratio of the sums of their medians, in processor time (so a busy machine disturbs it less).
 """
 
+# ruff: noqa: E402  (the threads must be pinned before NumPy is imported)
 from __future__ import annotations
 
 import argparse
@@ -96,9 +97,7 @@ def compare(title: str, files: list[Path], repeat: int, target: float | None) ->
     print(
         f"  earmark load   {took['earmark']:7.1f} ms a file ({1000 * seconds / took['earmark']:.0f} times real time)"
     )
-    print(
-        f"  {ratio:.2f} times faster{'' if target is None else f' (asked for: {target})'}, largest difference {worst:.1e}"
-    )
+    print(f"  {ratio:.2f} times faster{f' (asked for: {target})' if target else ''}, largest difference {worst:.1e}")
     total = sum(shares.values())
     print("  of that: " + ", ".join(f"{name} {100 * part / total:.0f} %" for name, part in shares.items()))
     return {
@@ -145,6 +144,7 @@ def encode(path: Path, samples: np.ndarray, container: str, codec: str, rate: in
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
         context = stream.codec_context
+        context.bit_rate = 192_000
         resampler = av.AudioResampler(context.format, layout, out, frame_size=context.frame_size)
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             target.mux(stream.encode(part))
@@ -183,7 +183,8 @@ seconds = 0.0
 with audio.Recording(sys.argv[1]) as recording:
     for block in recording.blocks(22050):
         seconds += len(block) / 22050
-    print(seconds, time.perf_counter() - start, before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(seconds, time.perf_counter() - start, before / 1024, peak / 1024)
     print(recording.info.reader, recording.problems, file=sys.stderr)
 """
 
@@ -201,9 +202,7 @@ def long_file(hours: float) -> dict[str, float]:
         audio.load(path, RATE, start=seconds * 0.9, seconds=30)
         late = time.perf_counter() - start
     print(f"\nOne MP3 of {seconds / 3600:.2f} hours ({megabytes:.0f} MB): {output.stderr.strip()}")
-    print(
-        f"  streamed in blocks of 10 s: {took:.1f} s, peak memory {peak:.0f} MB, {before:.0f} MB of it before decoding"
-    )
+    print(f"  streamed in blocks of 10 s: {took:.1f} s, peak memory {peak:.0f} MB ({before:.0f} MB before decoding)")
     print(f"  30 s from its last tenth: {late:.2f} s")
     return {"hours": seconds / 3600, "seconds": took, "peak_mb": peak, "imports_mb": before, "late_stretch_s": late}
 

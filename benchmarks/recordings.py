@@ -203,9 +203,7 @@ def real_repeats(path: Path) -> None:
         first, second = dataset.clips[pair.first], dataset.clips[pair.second]
         if first.artist and first.title and second.artist and second.title:
             named += 1
-            same = artist_key(first.artist) == artist_key(second.artist) and _title(first.title) == _title(
-                second.title
-            )
+            same = artist_key(first.artist) == artist_key(second.artist) and _alike(first.title, second.title)
             agreeing += same
             if not same:
                 print(

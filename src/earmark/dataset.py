@@ -81,7 +81,7 @@ class Dataset:
     facts
         What else is known, ready for JSON. Loading fills in ``kind`` (``"folder"``, ``"manifest"``, ``"archive"`` or
         ``"gtzan"``), ``source``, ``without_artist`` (clips that nobody named an artist for), ``notes`` (sentences for
-        a person) and ``repeats`` (``[first id, second id, score]`` for clips found to be one recording).
+        a person); comparing clips by sound adds ``repeats`` (see :func:`earmark.extract.with_repeats`).
 
     Raises
     ------

@@ -168,7 +168,8 @@ def with_repeats(
 
     Returns
     -------
-    The dataset with groups and recordings joined, and ``facts["repeats"]``: ``[first id, second id, score]`` each.
+    The dataset with groups and recordings joined, and ``facts["repeats"]``: the ids (``first``, ``second``) and
+    numbers of :class:`earmark.recordings.Repeat`, a dictionary for each pair.
     A front end too short or coarse to tell recordings apart leaves all as it was.
     """
     from earmark import recordings
@@ -189,9 +190,19 @@ def with_repeats(
         if kept is not None:
             files.write_json(kept, [asdict(one) for one in found])
     ids = dataset.ids
-    pairs = [(ids[one.first], ids[one.second], round(one.score, 4)) for one in found]
-    clips = assign_groups(dataset.clips, [(first, second) for first, second, _ in pairs])
-    return replace(dataset, clips=clips, facts={**dataset.facts, "repeats": [list(pair) for pair in pairs]})
+    repeats = [
+        {
+            "first": ids[one.first],
+            "second": ids[one.second],
+            "score": round(one.score, 4),
+            "offset": round(one.offset, 2),
+            "overlap": round(one.overlap, 2),
+            "speed": one.speed,
+        }
+        for one in found
+    ]
+    clips = assign_groups(dataset.clips, [(ids[one.first], ids[one.second]) for one in found])
+    return replace(dataset, clips=clips, facts={**dataset.facts, "repeats": repeats})
 
 
 def listen(path: Path, front_end: FrontEnd) -> tuple[NDArray[np.uint8], dict[str, Any]]:

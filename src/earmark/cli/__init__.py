@@ -14,7 +14,7 @@ import typer
 from earmark import __version__
 from earmark.errors import EarmarkError
 
-AREAS: tuple[str, ...] = ("learn", "results", "spectrogram", "tags")
+AREAS: tuple[str, ...] = ("classify", "learn", "results", "spectrogram", "tags")
 
 app = typer.Typer(
     name="earmark",
@@ -50,7 +50,10 @@ for _area in AREAS:
 def main() -> None:
     """Run the command line: exit code 0 done, 1 some inputs failed, 2 not understood or could not start."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except typer.Exit as left:
+        sys.exit(left.exit_code)
     except EarmarkError as error:
         sys.stderr.write(f"earmark: {error}\n")
         sys.exit(2)
@@ -61,3 +64,16 @@ def main() -> None:
         # The reader (head, less) went away; Python would complain once more while flushing at exit.
         sys.stderr.close()
         sys.exit(0)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        # typer's own errors about arguments share no public base; they carry a message and an exit code.
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        if context is not None and type(error).__name__ == "NoArgsIsHelpError":
+            sys.stdout.write(context.get_help() + "\n")
+            sys.exit(2)
+        where = context.command_path if context is not None else "earmark"
+        sys.stderr.write(f"earmark: {error.format_message()} See: {where} --help\n")
+        sys.exit(2)
