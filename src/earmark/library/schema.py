@@ -53,7 +53,8 @@ CREATE TABLE tracks (
 CREATE INDEX tracks_content ON tracks (content);
 CREATE TABLE embeddings (
     track INTEGER PRIMARY KEY REFERENCES tracks ON DELETE CASCADE,
-    vector BLOB NOT NULL
+    vector BLOB NOT NULL,
+    print BLOB NOT NULL
 );
 CREATE TABLE roots (
     path BLOB PRIMARY KEY,

@@ -25,6 +25,9 @@ from earmark.library.details import Details
 from earmark.names import printable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from earmark.predict import Classifier
 
 
@@ -55,7 +58,7 @@ class Task:
     windows
         How many windows, spread over the track; 0: all of it.
     look
-        Whether to tell the content key and the tags, and to ask before hearing.
+        Whether to tell the content key and the tags, to ask before hearing, and to make a print.
     seconds
         The worker ends itself if the file takes this much longer than it should, in case nobody else can.
     """
@@ -83,9 +86,9 @@ class Outcome:
     path
         That of the task.
     row
-        :meth:`earmark.predict.Prediction.to_dict` with the timeline; None if the file failed or was not heard.
-    embedding
-        float32, as bytes.
+        :meth:`earmark.predict.Prediction.to_dict`, with the timeline unless the task asks for a look; None if the file failed or was not heard.
+    embedding, print
+        float32, as bytes; :meth:`earmark.library.prints.Print.pack` of the middle window, if the task asked for it.
     problem, reason
         Code and sentence if the file failed.
     seen
@@ -95,6 +98,7 @@ class Outcome:
     path: str
     row: dict[str, Any] | None = None
     embedding: bytes = b""
+    print: bytes = b""
     problem: str | None = None
     reason: str | None = None
     seen: Seen | None = None
@@ -158,8 +162,17 @@ def look(path: str) -> Seen | None:
 
 def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcome:
     """Classify one file; whatever is wrong with it ends in the outcome."""
+    from earmark.library.prints import Print, make_print
+
+    prints: list[Print] = []
+
+    def note(start: float, spectrogram: NDArray[np.uint8]) -> None:
+        prints.append(make_print(start, spectrogram, classifier.bundle.front_end))
+
     try:
-        prediction = classifier.classify(task.path, windows=max(1, task.windows), full=task.windows == 0)
+        prediction = classifier.classify(
+            task.path, windows=max(1, task.windows), full=task.windows == 0, on_window=note if task.look else None
+        )
     except AudioError as error:
         return Outcome(task.path, problem=str(error.problem), reason=str(error), seen=seen)
     except OSError as error:
@@ -169,7 +182,15 @@ def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcom
     except Exception as error:
         # A decoder's surprise must cost one file, not the scan; the sentence says enough to report it.
         return failed(task.path, "error", f"it cannot be heard ({type(error).__name__}: {error}).", seen)
-    return Outcome(task.path, prediction.to_dict(timeline=True), prediction.embedding.tobytes(), seen=seen)
+    end = max(end for _, end in prediction.heard)
+    middle = min(prints, key=lambda p: abs(p.start - (end - classifier.window_seconds) / 2), default=None)
+    return Outcome(
+        task.path,
+        prediction.to_dict(timeline=not task.look),
+        prediction.embedding.tobytes(),
+        b"" if middle is None else middle.pack(),
+        seen=seen,
+    )
 
 
 @contextlib.contextmanager

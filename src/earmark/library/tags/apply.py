@@ -12,9 +12,9 @@ from earmark.errors import InputError
 from earmark.library.tags import journal as journals
 from earmark.library.tags.check import require_mutagen
 from earmark.library.tags.edit import TagError
-from earmark.library.tags.journal import Journal, Record
+from earmark.library.tags.journal import Journal, Record, State
 from earmark.library.tags.plan_file import Entry, Plan
-from earmark.library.tags.rewrite import ChangedError, restore, temporary_beside, write_tags
+from earmark.library.tags.rewrite import ChangedError, restore, state_of, temporary_beside, write_tags
 from earmark.progress import Progress, Step, silent
 
 
@@ -165,7 +165,7 @@ def _apply_one(
     path = os.path.realpath(entry.path)
     known = book.records.get(path)
     after = known.after if known is not None and known.event in ("ready", "done") else None
-    if known is not None and after is not None and _is_like(path, after.size, after.mtime_ns):
+    if known is not None and after is not None and _is_like(path, after):
         # Written by a run before this one, perhaps one that was stopped just behind the rename.
         if known.event == "ready":
             book.finish(path, "done")
@@ -200,12 +200,18 @@ def _undo_one(record: Record, number: int, book: Journal, report: Report) -> Non
     (report.done if changed else report.already).append(record.path)
 
 
-def _is_like(path: str, size: int, mtime_ns: int) -> bool:
+def _is_like(path: str, state: State) -> bool:
+    """Whether a file is in this state; its content is only read if its time differs."""
     try:
         facts = os.stat(path)  # noqa: PTH116
+        if facts.st_size != state.size:
+            return False
+        if facts.st_mtime_ns == state.mtime_ns:
+            return True
+        with open(path, "rb") as handle:
+            return state_of(handle).sha256 == state.sha256
     except OSError:
         return False
-    return (facts.st_size, facts.st_mtime_ns) == (size, mtime_ns)
 
 
 def _journal_of(plan: Plan) -> Path:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -95,7 +96,7 @@ class Plan:
     entries: tuple[Entry, ...]
     options: Options = Options()
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hexadecimal digits that change with anything in the plan."""
         content = json.dumps(self._lines(), sort_keys=True, ensure_ascii=True)
