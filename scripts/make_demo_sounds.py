@@ -1,6 +1,6 @@
 """Synthesise a few short pieces to try the commands on: no recording of anybody's music is needed.
 
-    python scripts/make_demo_sounds.py FOLDER
+python scripts/make_demo_sounds.py FOLDER
 """
 
 from __future__ import annotations

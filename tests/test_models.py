@@ -1,0 +1,142 @@
+"""The report's networks: the layer table, the GRU at length one, the exported graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from transformers import MobileNetV2Config, MobileNetV2Model
+
+from earmark.drawing import draw
+from earmark.errors import InputError
+from earmark.models.backbone import Backbone, load_backbone
+from earmark.models.config import HeadConfig, TrainingConfig
+from earmark.models.export import export_network
+from earmark.models.heads import BidirectionalGRU, new_head
+from earmark.models.network import Draw, Network, Pooled
+from earmark.models.storage import halve_weights
+from earmark.models.summary import summarise
+from earmark.models.weights import weights_hash
+from earmark.spectrogram import MEL
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    torch.manual_seed(0)
+    return Backbone(MobileNetV2Model(MobileNetV2Config(tf_padding=True)), "random weights").freeze()
+
+
+def test_layer_table_is_the_reports(backbone: Backbone) -> None:
+    found = summarise(backbone, new_head(HeadConfig("tl-cnn-gru"), 1280, 10, seed=0))
+    assert [(layer.name, layer.kind, layer.shape, layer.values) for layer in found.layers] == [
+        ("input_2", "InputLayer", (256, 256, 3), 0),
+        ("mobilenetv2_1.00_224", "Functional", (8, 8, 1280), 2_257_984),
+        ("global_average_pooling2d", "GlobalAveragePooling2D", (1280,), 0),
+        ("reshape", "Reshape", (1, 1280), 0),
+        ("bidirectional", "Bidirectional", (1, 1024), 5_511_168),
+        ("flatten", "Flatten", (1024,), 0),
+        ("dense", "Dense", (10,), 10_250),
+    ]
+    assert (found.total, found.trainable, found.frozen) == (7_779_402, 5_521_418, 2_257_984)
+
+
+def test_without_the_gru_its_three_rows_are_gone(backbone: Backbone) -> None:
+    found = summarise(backbone, new_head(HeadConfig("tl-cnn"), 1280, 10, seed=0))
+    assert [layer.name for layer in found.layers][-2:] == ["global_average_pooling2d", "dense"]
+    assert found.trainable == 1280 * 10 + 10
+
+
+def test_length_one_equals_the_full_recurrence() -> None:
+    torch.manual_seed(1)
+    gru = BidirectionalGRU(24, 7).double()
+    for parameter in gru.parameters():
+        torch.nn.init.normal_(parameter)
+    one = torch.randn(5, 1, 24, dtype=torch.float64)
+    torch.testing.assert_close(gru(one), gru.gru(one)[0], rtol=1e-12, atol=1e-12)
+    several = torch.randn(5, 4, 24, dtype=torch.float64)
+    torch.testing.assert_close(gru(several), gru.gru(several)[0])
+
+
+def test_hidden_weights_get_no_gradient_at_length_one() -> None:
+    head = new_head(HeadConfig("tl-cnn-gru"), 1280, 10, seed=0)
+    head(torch.randn(3, 1280)).sum().backward()
+    idle = {name for name, value in head.named_parameters() if value.grad is None}
+    assert idle == {"gru.gru.weight_hh_l0", "gru.gru.weight_hh_l0_reverse"}
+    assert sum(dict(head.named_parameters())[name].numel() for name in idle) == 1_572_864
+
+
+def test_a_seed_decides_the_first_weights() -> None:
+    config = HeadConfig("tl-cnn-gru", units=8)
+    torch.manual_seed(123)
+    first = weights_hash(new_head(config, 16, 3, seed=5))
+    torch.rand(17)
+    assert weights_hash(new_head(config, 16, 3, seed=5)) == first
+    assert weights_hash(new_head(config, 16, 3, seed=6)) != first
+
+
+def test_drawing_in_the_network_is_the_drawing_one_looks_at() -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (128, 387), dtype=np.uint8)
+    inside = Draw(128, 387)(torch.from_numpy(levels)[None])[0].permute(1, 2, 0).numpy()
+    outside = draw(levels).astype(np.float32) / 127.5 - 1
+    assert inside.shape == (256, 256, 3)
+    # The picture is rounded to whole colours on the way.
+    assert np.abs(inside - outside).max() <= 2.01 / 127.5
+
+
+@pytest.mark.parametrize("architecture", ["tl-cnn", "tl-cnn-gru"])
+def test_torch_and_onnx_agree(backbone: Backbone, architecture: str) -> None:
+    head = new_head(HeadConfig(architecture), 1280, 4, seed=0)  # type: ignore[arg-type]
+    network = Network(Pooled(Draw(*MEL.shape), backbone), head).eval()
+    pictures = np.random.default_rng(1).integers(0, 256, (3, *MEL.shape), dtype=np.uint8)
+    with torch.no_grad():
+        logits, embedding = (part.numpy() for part in network(torch.from_numpy(pictures)))
+    model = export_network(network, *MEL.shape)
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    found = session.run(["logits", "embedding"], {"spectrogram": pictures})
+    np.testing.assert_allclose(found[0], logits, atol=1e-4)
+    np.testing.assert_allclose(found[1], embedding, atol=1e-4)
+    halved = halve_weights(model)
+    assert len(halved) < 0.6 * len(model)
+    rounded = ort.InferenceSession(halved, providers=["CPUExecutionProvider"]).run(
+        ["logits"], {"spectrogram": pictures}
+    )
+    np.testing.assert_allclose(rounded[0], logits, atol=2e-2 * max(1.0, float(np.abs(logits).max())))
+
+
+def test_weights_that_cannot_be_reached_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("EARMARK_BACKBONE", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="EARMARK_BACKBONE"):
+        load_backbone()
+    with pytest.raises(InputError, match="--backbone"):
+        load_backbone(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("EARMARK_BACKBONE", "nobody/nothing-of-that-name")
+    with pytest.raises(InputError, match="connect to the network"):
+        load_backbone()
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    for wrong in ({"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}):
+        with pytest.raises(InputError):
+            TrainingConfig(**wrong)
+    with pytest.raises(InputError, match="tl-cnn-gru"):
+        HeadConfig("resnet")  # type: ignore[arg-type]
+    with pytest.raises(InputError):
+        HeadConfig(units=0)
+
+
+@pytest.mark.shared
+def test_the_real_weights_give_the_shipped_features(shared) -> None:
+    from earmark.dataset import load_dataset
+    from earmark.embeddings import PooledExtractor
+
+    real = load_backbone(shared / "weights" / "mobilenet_v2_1.0_224")
+    with np.load(shared / "gtzan" / "mel.npz") as archive:
+        pictures = archive["mel"][::250]
+    shipped = load_dataset("gtzan").features["mobilenet_v2"][::250]
+    found = PooledExtractor(real, pictures.shape[1:])(pictures)
+    np.testing.assert_allclose(found, shipped, atol=4e-3)
+    with torch.no_grad():
+        slow = Pooled(Draw(*pictures.shape[1:]), real)(torch.from_numpy(pictures)).numpy()
+    np.testing.assert_allclose(found, slow, atol=1e-4)
