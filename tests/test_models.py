@@ -110,7 +110,7 @@ def test_weights_that_cannot_be_reached_are_said(monkeypatch: pytest.MonkeyPatch
         load_backbone()
     with pytest.raises(InputError, match="--backbone"):
         load_backbone(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("EARMARK_BACKBONE", "nobody/nothing-of-that-name")
     with pytest.raises(InputError, match="connect to the network"):
         load_backbone()

@@ -196,7 +196,8 @@ class Classifier:
             for begin, samples in stretches:
                 self._hear(heard, begin, samples, on_window)
             heard.problems.update(recording.problems)
-        return self._answer(str(getattr(path, "name", path)), heard, declared)
+        name = os.fspath(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "upload")
+        return self._answer(str(name), heard, declared)
 
     def classify_samples(
         self, samples: NDArray[np.float32], sample_rate: int, *, name: str = "samples"

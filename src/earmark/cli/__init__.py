@@ -12,9 +12,16 @@ from typing import Annotated
 import typer
 
 from earmark import __version__
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, MissingExtraError
 
-AREAS: tuple[str, ...] = ("classify", "learn", "results", "spectrogram", "tags")
+# Which extra brings a package that a command may miss.
+EXTRAS = {
+    **dict.fromkeys(("torch", "transformers", "sklearn", "onnx", "jinja2", "matplotlib"), "train"),
+    **dict.fromkeys(("fastapi", "uvicorn", "multipart"), "serve"),
+    "mutagen": "tag",
+    "pyarrow": "parquet",
+}
+AREAS: tuple[str, ...] = ("classify", "data", "learn", "results", "spectrogram", "tags")
 
 app = typer.Typer(
     name="earmark",
@@ -66,6 +73,12 @@ def main() -> None:
         sys.exit(0)
     except typer.Abort:
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        sys.stderr.write(f"earmark: {MissingExtraError('This command', extra)}\n")
+        sys.exit(2)
     except Exception as error:
         # typer's own errors about arguments share no public base; they carry a message and an exit code.
         if not hasattr(error, "format_message"):

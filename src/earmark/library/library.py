@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.library.catalogue import Catalogue
+from earmark.library.ledger import Ledger
 from earmark.library.scan import ScanReport
 from earmark.library.stats import Stats
 from earmark.library.track import Track
@@ -32,7 +32,7 @@ class Library:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, create: bool = True) -> None:
-        self._catalogue = Catalogue(None if path is None else Path(path), create=create)
+        self._catalogue = Ledger(None if path is None else Path(path), create=create)
 
     def __enter__(self) -> Library:
         return self

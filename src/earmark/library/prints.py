@@ -21,9 +21,9 @@ from earmark.front_end import FrontEnd
 BANDS = 16
 STEP_SECONDS = 0.31
 SAME = 0.23
-"""Agreement from which on two prints are of one recording. Measured by ``benchmarks/similar.py``: of pairs of unrelated
-clips none reaches 0.17; recordings that were cut, coded at 32 kbit/s, made quieter, clipped or filtered stay above
-0.33."""
+"""Agreement from which on two prints are of one recording. Measured by ``benchmarks/similar.py``: of pairs of
+unrelated clips none reaches 0.17; recordings that were cut, coded at 32 kbit/s, made quieter, clipped or filtered
+stay above 0.33."""
 DOUBT_SECONDS = 4.0
 """How far the same sound may lie from where the starts of the windows put it."""
 _LEAST_OVERLAP = 10.0

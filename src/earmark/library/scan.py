@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from earmark.errors import InputError
-from earmark.library.catalogue import Catalogue
+from earmark.library.ledger import Ledger
 from earmark.library.pool import Pool
 from earmark.library.track import FileState, Known
 from earmark.library.worker import Outcome, Seen, Task
@@ -84,7 +84,7 @@ class _Errand(NamedTuple):
 
 
 def scan(
-    catalogue: Catalogue,
+    catalogue: Ledger,
     folders: Sequence[str | os.PathLike[str]],
     pool: Pool,
     bundle: Bundle,
@@ -143,7 +143,7 @@ def scan(
 class _Scan:
     """One scan's state: what is known, what there is to do, what was done."""
 
-    def __init__(self, catalogue: Catalogue, bundle: int, windows: int, progress: Progress) -> None:
+    def __init__(self, catalogue: Ledger, bundle: int, windows: int, progress: Progress) -> None:
         self.report = ScanReport()
         self._catalogue = catalogue
         self._bundle = bundle

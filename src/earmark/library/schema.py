@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from pathlib import Path
 
@@ -156,6 +157,8 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             for statement in _TABLES.split(";\n"):
                 connection.execute(statement)
+            # Tells this catalogue from one that was made anew in its place, for what is kept beside it.
+            connection.execute("INSERT INTO counters VALUES ('identity', ?)", (secrets.randbits(62),))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")

@@ -86,9 +86,12 @@ class Outcome:
     path
         That of the task.
     row
-        :meth:`earmark.predict.Prediction.to_dict`, with the timeline unless the task asks for a look; None if the file failed or was not heard.
-    embedding, print
-        float32, as bytes; :meth:`earmark.library.prints.Print.pack` of the middle window, if the task asked for it.
+        :meth:`earmark.predict.Prediction.to_dict`, with the timeline unless the task asks for a look; None if the
+        file failed or was not heard.
+    embedding
+        float32, as bytes.
+    print
+        :meth:`earmark.library.prints.Print.pack` of the middle window, if the task asks for a look.
     problem, reason
         Code and sentence if the file failed.
     seen
