@@ -119,7 +119,10 @@ def plan(
     time_limit: LimitOption = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show the files that stay as they are too.")] = False,
 ) -> None:
-    """Compare what is heard with what the tags say, show the difference and write a plan. No file is changed."""
+    """Plan which genres to write and show the difference.
+
+    What is heard is compared with what the tags say. No file is changed but the plan.
+    """
     from earmark.cli import tag_sources
     from earmark.library import tags as library
     from earmark.library.vocabulary import BUILT_IN, load_vocabulary
@@ -219,7 +222,7 @@ def undo(
         typer.Argument(help="The journal. Default: that of the last plan that was applied.", show_default=False),
     ] = None,
 ) -> None:
-    """Give files the bytes and the times back that they had before a plan was applied."""
+    """Give files their old bytes and times back, as before a plan was applied."""
     from earmark.library import tags as library
 
     with progress_bar() as progress:
@@ -232,7 +235,10 @@ def undo(
 
 @tags.command("vocabulary")
 def vocabulary() -> None:
-    """Print the built-in vocabulary, to be changed and given to `earmark tags plan --vocabulary`."""
+    """Print the built-in vocabulary as a file to change.
+
+    Give the changed file to `earmark tags plan --vocabulary`.
+    """
     from earmark.library.vocabulary import BUILT_IN
 
     typer.echo(BUILT_IN.to_toml(), nl=False)

@@ -99,7 +99,7 @@ class Vocabulary:
         lines = ["# What a genre is called, other spellings of it, and what it belongs to.", ""]
         lines += [f"ignored = {_array(sorted(self.ignored))}", ""]
         for label, term in self.terms.items():
-            lines += [f"[{_quoted(label)}]", f"name = {_quoted(term.name)}"]
+            lines += [f"[{_key(label)}]", f"name = {_quoted(term.name)}"]
             lines += [f"aliases = {_array(term.aliases)}", f"parents = {_array(term.parents)}", ""]
         return "\n".join(lines)
 
@@ -124,7 +124,7 @@ def load_vocabulary(path: Path | str) -> Vocabulary:
     for label, table in content.items():
         if not isinstance(table, dict):
             raise InputError(
-                f"The vocabulary {path} gives {label!r} a value; it needs a table: [{_quoted(label)}] and then "
+                f"The vocabulary {path} gives {label!r} a value; it needs a table: [{_key(label)}] and then "
                 "name, aliases or parents."
             )
         terms[_plain(label)] = _term(label, table, path)
@@ -162,6 +162,10 @@ def _is_writable(genre: str) -> bool:
 def _plain(genre: str) -> str:
     """A genre in the form in which spellings are compared: case, spaces and signs between words do not count."""
     return re.sub(r"[\W_]+", " ", genre.casefold()).strip() or genre.casefold()
+
+
+def _key(label: str) -> str:
+    return label if re.fullmatch(r"[A-Za-z0-9_-]+", label) else _quoted(label)
 
 
 def _quoted(text: str) -> str:
