@@ -24,7 +24,7 @@ def console(*, stderr: bool = False) -> Console:
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A progress callback that draws bars on standard error, with rate and time left; silent where that is no terminal."""
+    """A progress callback that draws bars with the time left on standard error; silent where that is no terminal."""
     from earmark.progress import silent
 
     if not sys.stderr.isatty():

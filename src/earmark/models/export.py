@@ -27,7 +27,8 @@ def export_pooled(pooled: Pooled, bins: int, columns: int) -> bytes:
 def _export(module: nn.Module, bins: int, columns: int, outputs: list[str]) -> bytes:
     buffer: Any = io.BytesIO()
     example: Any = (torch.zeros(2, bins, columns, dtype=torch.uint8),)
-    was_training = module.training
+    # Part by part: a frozen backbone inside a module that trains must stay as it is.
+    modes = {part: part.training for part in module.modules()}
     module.eval()
     with warnings.catch_warnings(), torch.no_grad():
         # The tracer warns that image sizes become constants, which is what is wanted: a bundle has one window.
@@ -42,5 +43,6 @@ def _export(module: nn.Module, bins: int, columns: int, outputs: list[str]) -> b
             output_names=outputs,
             dynamic_axes={name: {0: "n"} for name in ("spectrogram", *outputs)},
         )
-    module.train(was_training)
+    for part, training in modes.items():
+        part.training = training
     return bytes(buffer.getvalue())
