@@ -155,8 +155,8 @@ class Condition:
             self._explain(
                 "unlucky",
                 "An unlucky single split",
-                "The same, but the single split happened to get the hardest clips: the folds with the lowest accuracy, "
-                f"together about {SPLIT_SHARE:.0%} of the clips, stand for it.",
+                "The same, but the single split happened to get the hardest clips: the folds with the lowest "
+                f"accuracy, together about {SPLIT_SHARE:.0%} of the clips, stand for it.",
                 unlucky, honest, folds, shuffled, tested,
             ),
             self._explain(
@@ -337,7 +337,10 @@ def explain(
     if folds < 3:
         raise InputError(f"Following a model from fold to fold needs at least 3 folds, not {folds}.")
     training = TrainingConfig(epochs, batch_size, learning_rate)
-    protocols = {"split": one_split(dataset, seed), "honest": make_protocol(dataset, RANDOM, folds=folds, seeds=[seed])}
+    protocols = {
+        "split": one_split(dataset, seed),
+        "honest": make_protocol(dataset, RANDOM, folds=folds, seeds=[seed]),
+    }
     protocols["kept"] = protocols["honest"]
 
     def carry_out(model: str, length: int, matched: bool) -> Condition:

@@ -141,8 +141,8 @@ def make_record(runs: Sequence[Run]) -> Record:
         other = deals.setdefault(name, run)
         if run.protocol.get("fingerprint") != other.protocol.get("fingerprint"):
             raise InputError(
-                f"{run.folder} and {other.folder} are both called {name} but deal the clips otherwise (other seeds or "
-                "another number of folds), so they do not belong in one column. Make both with the same --seeds."
+                f"{run.folder} and {other.folder} are both called {name} but deal the clips otherwise (other seeds "
+                "or number of folds), so they do not belong in one column. Make both with the same --seeds."
             )
         place = (run.model, name)
         if place in cells:

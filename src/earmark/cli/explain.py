@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
 
 def record(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of finished cross-validations.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of finished cross-validations.", show_default=False),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The Markdown file to write; JSON goes beside it.")
@@ -52,8 +53,14 @@ def explain(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs, numbers and page.")] = Path(
         "runs/explain"
     ),
-    before: Annotated[float | None, typer.Option(help="Claimed accuracy of one split.  [default: the report's 0.55]", show_default=False)] = None,
-    after: Annotated[float | None, typer.Option(help="Claimed accuracy of cross-validation.  [default: the report's 0.71]", show_default=False)] = None,
+    before: Annotated[
+        float | None,
+        typer.Option(help="Claimed accuracy of one split.  [default: the report's 0.55]", show_default=False),
+    ] = None,
+    after: Annotated[
+        float | None,
+        typer.Option(help="Claimed accuracy of cross-validation.  [default: the report's 0.71]", show_default=False),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Epochs in each fold.", min=1)] = 30,
     folds: Annotated[int, typer.Option(help="Number of folds.", min=3)] = 10,
     seed: Annotated[int, typer.Option(help="Of folds, first weights and shuffled labels.")] = 0,
@@ -62,7 +69,9 @@ def explain(
         Path | None, typer.Option(help="Folder of MobileNetV2's weights; else EARMARK_BACKBONE, else the hub.")
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="Where computed features are kept.", show_default=False)] = None,
-    jobs: Annotated[int | None, typer.Option(help="Folds side by side; all processors by default.", show_default=False)] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Folds side by side; all processors by default.", show_default=False)
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.", show_default=False)] = None,
 ) -> None:
     """Find out which procedure explains a step in accuracy: the report's 0.55 to 0.71, or any other."""
@@ -92,3 +101,33 @@ def explain(
         sys.stderr.write(f"left out {failure.clip}: {failure.message}\n")
     if failures:
         raise typer.Exit(1)
+
+
+def _show(found: Anatomy) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from earmark.report.anatomy_page import sentences
+    from earmark.report.words import pct, points
+
+    out = console()
+    claim = found.claim
+    table = Table(
+        title=f"Claimed: {pct(claim.before, 0)} to {pct(claim.after, 0)}, {points(claim.step, 0)} points",
+        title_justify="left",
+        box=None,
+    )
+    table.add_column("procedure")
+    for name in ("one split", "cross-val.", "step", "agrees", "labels shuffled"):
+        table.add_column(name, justify="right")
+    for where in found.conditions:
+        table.add_section()
+        table.add_row(Text(where.name, style="bold"))
+        for item in where.explanations:
+            agrees = "yes" if item.fits else "step only" if item.step_fits else "no"
+            table.add_row(
+                f"  {item.name}", pct(item.before), pct(item.after), points(item.step), agrees, pct(item.shuffled)
+            )
+    out.print(table)
+    for sentence in sentences(found):
+        out.print(Text(sentence))
