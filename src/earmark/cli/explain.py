@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.cli.console import progress_bar
+from earmark.cli.console import console, progress_bar
 from earmark.names import printable
 
 if TYPE_CHECKING:
-    pass
+    from earmark.anatomy import Anatomy
 
 
 def register(app: typer.Typer) -> None:

@@ -102,7 +102,7 @@ def anatomy_html(found: Anatomy) -> str:
                 "sentence": test.sentence,
             }
             for name in ("honest", "kept")
-            for test in first.leak_tests[name]  # type: ignore[index]
+            for test in first.leak_tests[name]
         ],
         gru=_gru(found),
         everything=_table(
@@ -146,7 +146,8 @@ def _block(found: Anatomy, where: Condition, number: int) -> dict[str, Any]:
         )
     else:
         heading = f"Trained as asked: {where.name}"
-        why = f"One split scores {pct(accuracy(where.runs['split']))}% here; the claim starts at {pct(claim.before, 0)}%."
+        scored = pct(accuracy(where.runs["split"]))
+        why = f"One split scores {scored}% here; the claim starts at {pct(claim.before, 0)}%."
     return {
         "heading": heading,
         "why": why,
@@ -182,9 +183,9 @@ def _folds_sentence(where: Condition) -> str:
     later = sum(kept[1:]) / len(kept[1:])
     rest = sum(honest[1:]) / len(honest[1:])
     return (
-        f"Both begin alike: the first fold gives {pct(honest[0])}% and {pct(kept[0])}%, for at that point nothing has "
-        f"been kept yet. From the second fold on, fresh models average {pct(rest)}% and the kept model {pct(later)}%: "
-        f"{points(later - rest)} points. Its last fold gives {pct(kept[-1])}%."
+        f"Both begin alike: the first fold gives {pct(honest[0])}% and {pct(kept[0])}%, for at that point nothing "
+        f"has been kept yet. From the second fold on, fresh models average {pct(rest)}% and the kept model "
+        f"{pct(later)}%: {points(later - rest)} points. Its last fold gives {pct(kept[-1])}%."
     )
 
 
@@ -280,8 +281,9 @@ def _table(found: Anatomy, conditions: tuple[Condition, ...], caption: str) -> T
                     Cell("step and figures" if item.fits else "step only" if item.step_fits else "no"),
                 ]
             )
+    claim = found.claim
     return Table(
-        f"{caption}; claimed: {pct(found.claim.before, 0)}, {pct(found.claim.after, 0)}, {points(found.claim.step, 0)}",
+        f"{caption}; claimed: {pct(claim.before, 0)}, {pct(claim.after, 0)}, {points(claim.step, 0)}",
         [
             Column("Network"),
             Column("Procedure"),
@@ -304,8 +306,8 @@ def _gru(found: Anatomy) -> str:
         values = [accuracy(where.runs[procedure]) for where in full]  # type: ignore[index]
         told.append(f"{name} {points(values[0] - values[1])}")
     return (
-        f"{full[0].model} less {full[1].model}, in points: {listed(told)}. The GRU sees a sequence of length one, so it "
-        "has nothing to remember; whatever it adds is a larger layer."
+        f"{full[0].model} less {full[1].model}, in points: {listed(told)}. The GRU sees a sequence of length one, so "
+        "it has nothing to remember; whatever it adds is a larger layer."
     )
 
 
@@ -321,10 +323,10 @@ def _limits(found: Anatomy) -> dict[str, list[str]]:
         "Shuffled labels tell an honest procedure from a leaking one without knowing the true accuracy.",
     ]
     cannot = [
-        "A procedure that gives the same step could have caused it; that is no proof that it did. Two causes may also "
-        "have worked together.",
-        "The allowance for chance takes clips as independent and the claimed figures as from the same numbers of clips "
-        "as here. Clips of one artist are not independent, so the true allowance is wider.",
+        "A procedure that gives the same step could have caused it; that is no proof that it did. Two causes may "
+        "also have worked together.",
+        "The allowance for chance takes clips as independent and the claimed figures as from the same numbers of "
+        "clips as here. Clips of one artist are not independent, so the true allowance is wider.",
         "These are the results of one seed, one deal of the clips and one set of features.",
         "Folds here ignore artists, as in the literature. Even the honest figure is optimistic: clips of one artist "
         "stand on both sides.",
@@ -333,8 +335,8 @@ def _limits(found: Anatomy) -> dict[str, list[str]]:
         cannot.insert(
             0,
             "The report publishes no accuracies of single folds, no code, no learning rate and not the size of its "
-            "single split. With its fold accuracies the question could be settled: a climb after the first fold would "
-            "show a kept model.",
+            "single split. With its fold accuracies the question could be settled: a climb after the first fold "
+            "would show a kept model.",
         )
     if not any(item.fits for _, item in _of_claim(found)):
         cannot.append(
