@@ -12,7 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from earmark.dataset import Clip, Dataset, artist_key, load_dataset
+from earmark.dataset import Clip, Dataset, load_dataset, stand_alone
 from earmark.errors import InputError
 from earmark.extract import Failure, extract
 from earmark.front_end import MEL
@@ -25,6 +25,8 @@ UNBALANCED = 1.5
 """The largest genre over the smallest from which on a dataset is called unbalanced."""
 FEW_GROUPS = 5
 """Groups of a genre, below which the usual five grouped folds cannot test it in each."""
+SAME_SOUND = 0.3
+"""Score from which on two clips with the same start, length and speed are called copies, not cuts, of one sound."""
 LARGE_GROUP = 0.3
 """Share of a genre's clips in one group from which on its score hangs on one artist."""
 
@@ -211,21 +213,41 @@ def _file_findings(dataset: Dataset, decoded: Mapping[str, _Decoded], failures: 
     failed = {failure.clip: failure for failure in failures}
     for clip in dataset.clips:
         one, failure = decoded[clip.id], failed.get(clip.id)
+        name = _name(dataset, clip)
         if failure is not None:
-            findings.append(Finding(failure.problem, Level.BAD, (clip.id,), failure.message, "It is left out."))
+            what = _about(failure.message, clip, name)
+            findings.append(Finding(failure.problem, Level.BAD, (clip.id,), what, "Left out."))
         for problem, sentence in zip(one.problems, one.sentences, strict=True):
             if failure is not None and problem != "wrong-suffix":
                 continue
             action = (
-                "It is read by its content; renaming it would spare others the riddle."
+                "Read by its content; rename it."
                 if problem == "wrong-suffix"
-                else "It is used, what can be decoded of it."
+                else "What can be decoded of it is used."
             )
-            findings.append(Finding(problem, Level.WARNING, (clip.id,), sentence, action))
+            what = _about(sentence, clip, name)
+            findings.append(Finding(problem, Level.WARNING, (clip.id,), what, action))
         if failure is None and one.seconds < MEL.seconds / 2:
-            what = f"{clip.id} is {one.seconds:.1f} s long, less than half of the {MEL.seconds:g} s looked at."
-            findings.append(Finding("short", Level.WARNING, (clip.id,), what, "It is repeated until they are full."))
+            what = f"{name} is {one.seconds:.1f} s long, less than half of the {MEL.seconds:g} s looked at."
+            findings.append(
+                Finding("short", Level.WARNING, (clip.id,), what, "Its sound is repeated until they are full.")
+            )
     return findings
+
+
+def _name(dataset: Dataset, clip: Clip) -> str:
+    """A clip's file as short as it can be told from others: its path below the dataset's folder."""
+    root = Path(str(dataset.facts.get("root", dataset.facts.get("source", ""))))
+    root = root if dataset.facts.get("kind") == "folder" else root.parent
+    if clip.path is None:
+        return clip.id
+    return printable(clip.path.relative_to(root) if clip.path.is_relative_to(root) else clip.path)
+
+
+def _about(sentence: str, clip: Clip, name: str) -> str:
+    """A sentence about a file that names it shortly."""
+    full = "" if clip.path is None else printable(clip.path)
+    return sentence.replace(full, name) if full and full in sentence else f"{name}: {sentence}"
 
 
 def _repeat_findings(dataset: Dataset) -> list[Finding]:
@@ -256,7 +278,8 @@ def _repeat_findings(dataset: Dataset) -> list[Finding]:
 
 
 def _same_sound(pair: Mapping[str, float]) -> bool:
-    return pair["overlap"] > 0.95 * MEL.seconds and abs(pair["offset"]) < 0.5 and abs(pair["speed"] - 1) < 0.01
+    whole = pair["overlap"] > 0.95 * MEL.seconds and abs(pair["offset"]) < 0.5 and abs(pair["speed"] - 1) < 0.01
+    return whole and pair["score"] >= SAME_SOUND
 
 
 def _pairs(dataset: Dataset) -> dict[frozenset[str], Mapping[str, Any]]:
@@ -309,13 +332,12 @@ def _group_findings(dataset: Dataset) -> list[Finding]:
             what = f"{largest} of the {count} clips of {label!r} are one group ({shown})."
             action = "They stay together, so the folds of this genre are of uneven size."
             findings.append(Finding("large-group", Level.NOTE, (), what, action))
-    nobody = tuple(clip.id for clip in dataset.clips if artist_key(clip.artist) is None)
+    nobody = stand_alone(dataset)
     if nobody:
         what = f"{len(nobody)} of {len(dataset)} clips have no artist."
-        action = (
-            "Each is a group of its own, unless it shares a recording. Name artists in the files' tags or in a "
-            "manifest, so that scores can be by artist."
-        )
+        action = "Each is a group of its own, unless it shares a recording."
+        if not dataset.is_gtzan:
+            action += " Name artists in the files' tags or in a manifest, so that scores can be by artist."
         findings.append(Finding("no-artist", Level.NOTE, nobody, what, action))
     return findings
 
@@ -328,7 +350,7 @@ def _stray_findings(dataset: Dataset) -> list[Finding]:
             Level.WARNING,
             (name,),
             f"{name} lies beside the genre folders and has no label.",
-            "It is passed over. Move it into the folder of its genre.",
+            "Passed over. Move it into the folder of its genre.",
         )
         for name in stray
     ]

@@ -80,8 +80,9 @@ class Dataset:
         (n, height, width) uint8, low frequencies first.
     facts
         What else is known, ready for JSON. Loading fills in ``kind`` (``"folder"``, ``"manifest"``, ``"archive"`` or
-        ``"gtzan"``), ``source``, ``without_artist`` (clips that nobody named an artist for), ``notes`` (sentences for
-        a person); comparing clips by sound adds ``repeats`` (see :func:`earmark.extract.with_repeats`).
+        ``"gtzan"``), ``source``, ``without_artist`` (number of clips with neither artist nor group), ``notes``
+        (sentences for a person, see :func:`with_notes`); comparing clips by sound adds ``repeats`` (see
+        :func:`earmark.extract.with_repeats`).
 
     Raises
     ------
@@ -294,6 +295,46 @@ def make_dataset(name: str, clips: Iterable[Clip], **rest: Any) -> Dataset:
     return Dataset(name=name, clips=ordered, labels=tuple(sorted({clip.label for clip in ordered})), **rest)
 
 
+def with_notes(dataset: Dataset) -> Dataset:
+    """The dataset with ``facts["without_artist"]`` and ``facts["notes"]`` brought up to date.
+
+    The notes are what the source remarked (``facts["remarks"]``), then what clips, groups and labels show.
+    """
+    notes = list(dataset.facts.get("remarks", ()))
+    clips, alone = dataset.clips, stand_alone(dataset)
+    if clips and len(set(dataset.groups)) == len(clips):
+        notes.append(
+            "No two clips share an artist, a recording or a group: scores by group are no stricter than "
+            "random folds. Name artists in the files' tags or in a manifest."
+        )
+    elif alone:
+        notes.append(
+            f"{alone} of {len(clips)} clips have no artist; each is a group of its own unless it shares one."
+        )
+    recordings = Counter(clip.recording for clip in clips if clip.recording is not None)
+    if recordings:
+        notes.append(
+            f"{recordings.total()} clips are cut from {len(recordings)} recordings that occur more than once; "
+            "they stay on one side of every split."
+        )
+    lonely = [label for label, times in dataset.label_counts().items() if times == 1]
+    if lonely:
+        listed = ", ".join(map(repr, lonely[:5])) + (" ..." if len(lonely) > 5 else "")
+        notes.append(f"One clip only: {listed}. A genre needs at least 2, one to train and one to test.")
+    if len(dataset.labels) == 1:
+        notes.append(f"All clips are labelled {dataset.labels[0]!r}; learning needs at least 2 genres.")
+    return replace(dataset, facts={**dataset.facts, "without_artist": len(alone), "notes": notes})
+
+
+def stand_alone(dataset: Dataset) -> tuple[str, ...]:
+    """The ids of clips that neither an artist nor the source has put into a group."""
+    return tuple(
+        clip.id
+        for clip in dataset.clips
+        if artist_key(clip.artist) is None and (clip.group or "clip:").startswith("clip:")
+    )
+
+
 def gtzan_clips(ids: Iterable[str] | None = None) -> tuple[Clip, ...]:
     """GTZAN's clips with all that the package knows of them: artists, titles, groups, repeated recordings.
 
@@ -354,6 +395,8 @@ def load_dataset(source: str | Path) -> Dataset:
 
         return earmark.gtzan.load()
     path = Path(source).expanduser()
+    if not str(source).strip():
+        raise InputError("The name of the dataset is empty.")
     if path.is_dir():
         return sources.load_folder(path)
     if not path.exists():

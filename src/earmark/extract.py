@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark import files
-from earmark.dataset import Dataset, assign_groups
+from earmark.dataset import Dataset, assign_groups, with_notes
 from earmark.errors import AudioError, InputError
 from earmark.front_end import FrontEnd
 from earmark.progress import Progress, Step, silent
@@ -151,7 +151,9 @@ def extract(
         thumbnails=None,
         facts=facts,
     )
-    return (with_repeats(heard, cache=root, keys=used, progress=progress) if repeats else heard), failures
+    if repeats:
+        heard = with_repeats(heard, cache=root, keys=used, progress=progress)
+    return with_notes(heard), failures
 
 
 def with_repeats(

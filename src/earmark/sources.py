@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import unicodedata
 import zipfile
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from earmark.dataset import Clip, Dataset, artist_key, gtzan_groups, make_dataset
+from earmark.dataset import Clip, Dataset, gtzan_groups, make_dataset, with_notes
 from earmark.errors import InputError, StoreError
 from earmark.front_end import MEL
 from earmark.gtzan.facts import is_gtzan_id
@@ -30,8 +31,9 @@ _NEEDED = ("path", "label")
 def load_folder(root: Path) -> Dataset:
     """A folder with a folder of sound files per genre.
 
-    The label is the name of the first folder under the root. Where the root holds nothing but one folder that
-    itself holds the genres (``genres_original/``), that one counts as the root. Below a genre any depth will do.
+    The label is the name of the first folder under the root; below it any depth will do. Where the root holds nothing
+    but one folder, and that one the genres (``genres_original/``), it counts as the root, at any depth, and
+    ``facts["root"]`` says so.
     Hidden files and folders are passed over; sound files beside the genre folders have no label and are left out,
     which ``facts["unlabelled"]`` lists.
 
@@ -52,10 +54,7 @@ def load_folder(root: Path) -> Dataset:
         raise InputError(
             f"There are no sound files in {root}. A dataset is a folder with a folder of sound files per genre."
         )
-    wrapper = _wrapper(files, root)
-    while wrapper is not None:
-        root = wrapper
-        wrapper = _wrapper(files, root)
+    root = _genre_root(files, root)
     unlabelled = [path for path in files if path.parent == root]
     labelled = [path for path in files if path.parent != root]
     if not labelled:
@@ -68,18 +67,24 @@ def load_folder(root: Path) -> Dataset:
         for path, name in zip(labelled, _ids(labelled, root), strict=True)
     ]
     facts: dict[str, Any] = {"kind": "folder", "source": str(top)}
+    if root != top:
+        facts["root"] = str(root)
     if unlabelled:
         facts["unlabelled"] = [_printable(str(path.relative_to(top))) for path in unlabelled]
     return _finish(_printable(top.resolve().name) or "dataset", clips, facts)
 
 
-def _wrapper(files: Sequence[Path], root: Path) -> Path | None:
-    inside = {path.relative_to(root).parts[0] for path in files}
-    if len(inside) != 1 or any(path.parent == root for path in files):
-        return None
-    only = root / inside.pop()
-    deeper = {path.relative_to(only).parts[0] for path in files if path.parent != only}
-    return only if len(deeper) > 1 and not any(path.parent == only for path in files) else None
+def _genre_root(files: Sequence[Path], root: Path) -> Path:
+    """Where the genre folders lie: the root, or further down if nothing but single folders comes before them."""
+    place = root
+    while True:
+        inside = {path.relative_to(place).parts[0] for path in files}
+        if any(path.parent == place for path in files):
+            # A single folder of files is a genre, not a wrapper of one.
+            return root
+        if len(inside) > 1:
+            return place
+        place = place / inside.pop()
 
 
 def _hidden(path: Path, root: Path) -> bool:
@@ -143,7 +148,7 @@ def load_manifest(path: Path) -> Dataset:
     facts: dict[str, Any] = {"kind": "manifest", "source": str(path)}
     missing = [line for line, file in zip(lines, files, strict=True) if not file.exists()]
     if missing:
-        facts["notes"] = [f"{len(missing)} of {len(files)} files are missing, the first in line {missing[0]}."]
+        facts["remarks"] = [f"{len(missing)} of {len(files)} files are missing, the first in line {missing[0]}."]
     return _finish(path.stem, clips, facts)
 
 
@@ -173,7 +178,7 @@ def _read_table(path: Path, known: Sequence[str], needed: Sequence[str]) -> list
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
     header: list[str] | None = None
     try:
@@ -289,36 +294,13 @@ def _finish(name: str, clips: Iterable[Clip], facts: dict[str, Any], **arrays: A
             artist, title = read_tags(clip.path)
             tagged += artist is not None
             clips[number] = replace(clip, artist=artist, title=clip.title or title)
-    grouped = gtzan_groups(clips)
-    notes = list(facts.get("notes", ()))
     if tagged:
-        notes.append(f"{tagged} of {len(clips)} clips have their artist from the files' own tags.")
-    alone = sum(artist_key(clip.artist) is None for clip in grouped)
-    if alone == len(clips) and not any(clip.group for clip in clips):
-        notes.append(
-            "No clip has an artist: each is a group of its own, and scores by group are no stricter than random "
-            "folds. Give artists in the files' tags or in a manifest."
-        )
-    elif alone:
-        notes.append(f"{alone} of {len(clips)} clips have no artist; each is a group of its own.")
-    repeats = defaultdict(list)
-    for clip in grouped:
-        if clip.recording is not None:
-            repeats[clip.recording].append(clip.id)
-    if repeats:
-        notes.append(
-            f"{sum(map(len, repeats.values()))} clips are cut from {len(repeats)} recordings that occur more than "
-            "once; they stay on one side of every split."
-        )
-    facts = {**facts, "without_artist": alone, "notes": notes}
-    dataset = make_dataset(name, grouped, facts=facts, **arrays)
-    lonely = [label for label, times in dataset.label_counts().items() if times < 2]
-    if lonely:
-        listed = ", ".join(repr(label) for label in lonely[:5]) + (" ..." if len(lonely) > 5 else "")
-        notes.append(f"One clip only: {listed}. A genre needs at least 2 clips, one to train and one to test.")
-    if len(dataset.labels) < 2:
-        notes.append(f"All clips are labelled {dataset.labels[0]!r}; at least 2 genres are needed to learn anything.")
-    return dataset
+        remarks = [
+            *facts.get("remarks", ()),
+            f"{tagged} of {len(clips)} clips have their artist from their own tags.",
+        ]
+        facts = {**facts, "remarks": remarks}
+    return with_notes(make_dataset(name, gtzan_groups(clips), facts=facts, **arrays))
 
 
 def read_tags(path: Path) -> tuple[str | None, str | None]:

@@ -220,13 +220,13 @@ def _print_report(report: Report, *, every: bool) -> None:
         actions = {finding.action for finding in findings}
         shown = findings if every else findings[:SHOWN]
         for finding in shown:
-            out.print(Padding(Text(finding.what, overflow="fold"), (0, 0, 0, 2)))
+            out.print(Padding(Text(finding.what, overflow="fold"), (0, 0, 0, 2), expand=False))
             if len(actions) > 1:
-                out.print(Padding(Text(f"→ {finding.action}", style="dim"), (0, 0, 0, 4)))
+                out.print(Padding(Text(f"→ {finding.action}", style="dim"), (0, 0, 0, 4), expand=False))
         if len(findings) > len(shown):
             out.print(f"  ... and {len(findings) - len(shown)} more (--all lists them)", markup=False)
         if len(actions) == 1:
-            out.print(Padding(Text(f"→ {findings[0].action}", style="dim"), (0, 0, 0, 2)))
+            out.print(Padding(Text(f"→ {findings[0].action}", style="dim"), (0, 0, 0, 2), expand=False))
         out.print()
     if not kinds:
         out.print("Nothing is wrong.\n")
