@@ -128,7 +128,7 @@ def test_side_by_side_gives_the_same_numbers(tmp_path: Path) -> None:
 def test_one_model_kept_is_caught(tmp_path: Path) -> None:
     data = blobs(clips=90, spread=4.0)
     learner = HeadLearner(
-        HeadConfig("tl-cnn-gru", units=48), TrainingConfig(epochs=150, batch_size=16, learning_rate=0.01)
+        HeadConfig("tl-cnn-gru", units=48), TrainingConfig(epochs=80, batch_size=16, learning_rate=0.01)
     )
     run = crossval(data, learner, make_protocol(data, "random10"), tmp_path / "run", one_model=True)
     failed = {test.test for test in run.leaks if test.passed is False}
@@ -179,7 +179,7 @@ if __name__ == "__main__":
     data = blobs()
     crossval(data, SLOW, make_protocol(data, "random10", folds=4), Path({out!r}), jobs=1)
 """
-SLOW = HeadLearner(HeadConfig("tl-cnn-gru", units=64), TrainingConfig(epochs=60, batch_size=8, learning_rate=0.01))
+SLOW = HeadLearner(HeadConfig("tl-cnn-gru", units=32), TrainingConfig(epochs=25, batch_size=8, learning_rate=0.01))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 on Windows")
