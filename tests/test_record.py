@@ -1,0 +1,100 @@
+"""The table of record: from runs to Markdown and JSON, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from earmark.errors import InputError
+from earmark.record import make_record, markdown, update_readme, write_record
+from earmark.runs import Run, load_run
+from simulated_run import simulate
+
+LABELS = ("blues", "jazz", "rock")
+
+
+def made(folder: Path, model: str, protocol: str, skill: float, **more: object) -> Run:
+    settings = {"labels": LABELS, "per_label": 12, "folds": 3, "epochs": 0, "repeats": 2, **more}
+    where = folder / f"{model}-{protocol}-{len(list(folder.iterdir()))}"
+    return load_run(
+        simulate(where, model=model, protocol=protocol, skill=skill, grouped=protocol == "artist5", **settings)  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    return [
+        made(tmp_path, "strong", "random10", 4.0),
+        made(tmp_path, "strong", "artist5", 3.0),
+        made(tmp_path, "weak", "artist5", 0.0),
+    ]
+
+
+def test_rows_rise_and_columns_begin_with_the_strictest(runs: list[Run]) -> None:
+    record = make_record(runs)
+    assert record.models == ("weak", "strong")
+    assert record.protocols == ("artist5", "random10")
+    cell = record.cells["strong", "artist5"]
+    metrics = runs[1].metrics
+    assert metrics is not None
+    assert (cell.accuracy, cell.low, cell.high) == tuple(metrics["accuracy"][key] for key in ("value", "low", "high"))
+    assert cell.spread == metrics["spread"]["accuracy"]
+    assert cell.seeds == (7, 17)
+    assert ("weak", "random10") not in record.cells
+
+
+def test_markdown_says_every_figure_and_marks_what_is_missing_or_optimistic(runs: list[Run], tmp_path: Path) -> None:
+    record = make_record(runs)
+    text = markdown(record)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({row.count("|") for row in rows}) == 1
+    assert "random10 (optimistic)" in rows[0]
+    assert rows[2].endswith("| – |")
+    for cell in record.cells.values():
+        assert f"**{100 * cell.accuracy:.1f}** ({100 * cell.low:.1f} to {100 * cell.high:.1f})" in text  # type: ignore[operator]
+    path = write_record(record, tmp_path / "docs" / "table.md")
+    assert path.read_text(encoding="utf-8").endswith(text)
+    stored = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert stored["models"][1]["scores"]["artist5"]["accuracy"] == record.cells["strong", "artist5"].accuracy
+
+
+def test_the_readme_keeps_everything_outside_the_marks(runs: list[Run], tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- record -->\nold figures\n<!-- /record -->\nafter\n", encoding="utf-8")
+    record = make_record(runs)
+    update_readme(record, readme)
+    once = readme.read_text(encoding="utf-8")
+    assert once == f"before\n<!-- record -->\n{markdown(record)}<!-- /record -->\nafter\n"
+    update_readme(record, readme)
+    assert readme.read_text(encoding="utf-8") == once
+    readme.write_text("no marks", encoding="utf-8")
+    with pytest.raises(InputError, match="needs the lines"):
+        update_readme(record, readme)
+    with pytest.raises(InputError, match=r"end in \.md"):
+        write_record(record, tmp_path / "table.txt")
+
+
+def test_a_failed_leak_test_is_marked(tmp_path: Path) -> None:
+    failed = [{"test": "no group on two sides", "passed": False, "value": 3.0, "bound": 0.0, "sentence": "3 are."}]
+    text = markdown(make_record([made(tmp_path, "leaky", "artist5", 4.0, leaks=failed)]))
+    assert "**†" in text
+    assert "no group on two sides" in text
+
+
+def test_runs_that_do_not_belong_are_refused(runs: list[Run], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one"):
+        make_record([])
+    with pytest.raises(InputError, match="claim the place"):
+        make_record([*runs, made(tmp_path, "weak", "artist5", 0.0)])
+    with pytest.raises(InputError, match="one model across folds"):
+        make_record([*runs, made(tmp_path, "kept", "artist5", 0.0, one_model=True)])
+    with pytest.raises(InputError, match="shuffled labels"):
+        make_record([*runs, made(tmp_path, "dealt", "artist5", 0.0, shuffled_labels=True)])
+    with pytest.raises(InputError, match="deal the clips otherwise"):
+        make_record([*runs, made(tmp_path, "other", "artist5", 0.0, fingerprint="ffff")])
+    other = runs[0]
+    other.info["dataset"]["fingerprint"] = "0000"
+    with pytest.raises(InputError, match="same clips"):
+        make_record(runs[::-1])
