@@ -194,6 +194,8 @@ def test_fold_order_seldom_raises_a_false_alarm(folds: int, spread: float) -> No
 def test_fold_order_finds_the_measured_climb() -> None:
     # 30 epochs a fold with one model kept, as measured on GTZAN.
     assert leaks.fold_order([0.77, 0.97, 0.90, 1.0, 0.99, 1.0, 1.0, 1.0, 0.99, 1.0], 100).passed is False
+    # The same without the GRU: slower and steadier.
+    assert leaks.fold_order([0.70, 0.74, 0.80, 0.85, 0.92, 0.95, 0.97, 0.98, 0.98, 0.98], 100).passed is False
     assert leaks.fold_order([0.77, 0.97], 100).passed is None
 
 

@@ -161,7 +161,7 @@ class Condition:
             ),
             self._explain(
                 "best-epoch",
-                "Best epoch on the test fold",
+                "Best epoch on test fold",
                 "After every epoch the test fold is scored, and the highest score of each fold is kept.",
                 split, float(np.average(best, weights=clips)), best,
                 float(np.average(shuffled_best, weights=clips)), tested,
@@ -174,7 +174,7 @@ class Condition:
             ),
             self._explain(
                 "kept",
-                "One model kept across folds",
+                "One model across folds",
                 "The model is made once, before the folds, and trained on from fold to fold: from the second fold on "
                 "it has already been trained on the clips that test it.",
                 split, kept, kept_folds, accuracy(self.shuffled["kept"]), tested,
