@@ -70,7 +70,8 @@ def fold_order(accuracies: Sequence[float], clips_per_fold: float) -> LeakTest:
     the first; that is more than 3.09 standard deviations of a fold (the larger of the binomial one and the spread of
     the later folds); and fewer than 5 % of all orders climb as much (rank correlation, exact up to 8 folds, normal
     beyond). It also fails if the rise is over 10 points and fewer than 0.5 % of all orders climb as much: a steady
-    climb widens the spread and would hide behind it. In simulated honest runs with folds that spread by 8 points this happens in under 1 of 100.
+    climb widens the spread and would hide behind it. In simulated honest runs with folds that spread by 8 points
+    the test fails in under 1 of 100.
     """
     name = "accuracy does not climb with fold order"
     if len(accuracies) < 3:
