@@ -3,7 +3,7 @@
     python benchmarks/decode.py [--shared FOLDER] [--hours 10] [--repeat 7] [--json FILE]
 
 One core, one thread. Every comparison is a ratio from one run: the two sides take turns on the same files, and the
-figure is the ratio of the sums of their medians, in processor time (so a busy machine disturbs it less).
+figure is the ratio of the sums of their best runs, in processor time (so that a busy machine disturbs it less).
 """
 
 # ruff: noqa: E402  (the threads must be pinned before NumPy is imported)
@@ -30,14 +30,14 @@ import numpy as np
 import soundfile
 
 from earmark import audio
-from earmark.audio.readers import CHUNK, QuietBytes, SoundfileReader
-from earmark.audio.sniff import sniff
+from earmark.audio.readers import SoundfileReader
+from earmark.audio.resample import Converter
 
 RATE = 22050
 
 
 def turns(sides: dict[str, Callable[[Path], object]], files: list[Path], repeat: int) -> dict[str, float]:
-    """Milliseconds per file of each side: the mean over files of medians, taken in turns."""
+    """Milliseconds per file of each side: the mean over files of the best of their runs, taken in turns."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for file in files:
         runs: dict[str, list[float]] = {name: [] for name in sides}
@@ -47,27 +47,40 @@ def turns(sides: dict[str, Callable[[Path], object]], files: list[Path], repeat:
                 side(file)
                 runs[name].append(time.process_time() - start)
         for name, values in runs.items():
-            times[name].append(statistics.median(values))
+            times[name].append(min(values))
     return {name: 1000 * statistics.mean(values) for name, values in times.items()}
 
 
-def read_only(path: Path) -> None:
-    """Decode with libsndfile in the chunks that the reader uses, and do nothing with them."""
-    with open(path, "rb", buffering=0) as file:
-        data = QuietBytes(file, file.fileno() if os.name == "posix" else None)
-        content = sniff(data, data.size())
-        assert content is not None
-        reader = SoundfileReader(data, content)
-        buffer = np.empty((CHUNK // reader.channels, reader.channels), np.float32)
-        while reader._sound.buffer_read_into(buffer, "float32"):
-            pass
-        reader.close()
+def shares(files: list[Path]) -> dict[str, float]:
+    """Milliseconds per file inside decoding, mixing and resampling, from clocks around the calls."""
+    spent: dict[str, float] = {}
+    kept: list[tuple[type, str, Callable[..., object]]] = []
 
+    def clock(owner: type, method: str, part: str) -> None:
+        original = getattr(owner, method)
 
-def mono_only(path: Path) -> None:
-    """Decode and mix to mono at the file's own rate."""
-    for _ in audio.blocks(path):
-        pass
+        def timed(*args: object) -> object:
+            start = time.process_time()
+            try:
+                return original(*args)
+            finally:
+                spent[part] = spent.get(part, 0.0) + time.process_time() - start
+
+        kept.append((owner, method, original))
+        setattr(owner, method, timed)
+
+    clock(SoundfileReader, "read", "reading")
+    clock(soundfile.SoundFile, "buffer_read_into", "decoding")
+    clock(Converter, "feed", "resampling")
+    start = time.process_time()
+    for path in files:
+        audio.load(path, RATE)
+    total = time.process_time() - start
+    for owner, method, original in kept:
+        setattr(owner, method, original)
+    parts = {"decoding": spent["decoding"], "mono": spent["reading"] - spent["decoding"]}
+    parts |= {"resampling": spent["resampling"], "rest": total - spent["reading"] - spent["resampling"]}
+    return {name: 1000 * part / len(files) for name, part in parts.items()}
 
 
 def compare(title: str, files: list[Path], repeat: int, target: float | None) -> dict[str, float]:
@@ -75,8 +88,6 @@ def compare(title: str, files: list[Path], repeat: int, target: float | None) ->
     sides: dict[str, Callable[[Path], object]] = {
         "librosa": lambda p: librosa.load(p, sr=RATE),
         "earmark": lambda p: audio.load(p, RATE),
-        "read": read_only,
-        "mono": mono_only,
     }
     for side in sides.values():
         side(files[0])
@@ -87,25 +98,17 @@ def compare(title: str, files: list[Path], repeat: int, target: float | None) ->
     for path in files:
         ours, theirs = audio.load(path, RATE).samples, librosa.load(path, sr=RATE)[0]
         worst = max(worst, float(np.abs(ours - theirs).max()) if len(ours) == len(theirs) else np.inf)
-    shares = {
-        "decoding": took["read"],
-        "mono": max(0.0, took["mono"] - took["read"]),
-        "resampling": max(0.0, took["earmark"] - took["mono"]),
-    }
+    parts = shares(files)
     print(f"\n{title}: {len(files)} files of {seconds:.0f} s")
     print(f"  librosa.load   {took['librosa']:7.1f} ms a file")
     print(
         f"  earmark load   {took['earmark']:7.1f} ms a file ({1000 * seconds / took['earmark']:.0f} times real time)"
     )
     print(f"  {ratio:.2f} times faster{f' (asked for: {target})' if target else ''}, largest difference {worst:.1e}")
-    total = sum(shares.values())
-    print("  of that: " + ", ".join(f"{name} {100 * part / total:.0f} %" for name, part in shares.items()))
-    return {
-        "librosa_ms": took["librosa"],
-        "earmark_ms": took["earmark"],
-        "ratio": ratio,
-        "difference": worst,
-    } | shares
+    total = sum(parts.values())
+    print("  of that: " + ", ".join(f"{name} {100 * part / total:.0f} %" for name, part in parts.items()))
+    figures = {"librosa_ms": took["librosa"], "earmark_ms": took["earmark"], "ratio": ratio, "difference": worst}
+    return figures | {f"{name}_ms": part for name, part in parts.items()}
 
 
 def formats(source: Path, repeat: int) -> dict[str, float]:
@@ -176,16 +179,22 @@ def long_mp3(path: Path, hours: float) -> float:
 
 MEASURE = """
 import resource, sys, time
+from pathlib import Path
 from earmark import audio
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-start = time.perf_counter()
-seconds = 0.0
+
+def peak():
+    # On Linux ru_maxrss starts with what the parent process had.
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+before, start, seconds = peak(), time.perf_counter(), 0.0
 with audio.Recording(sys.argv[1]) as recording:
     for block in recording.blocks(22050):
         seconds += len(block) / 22050
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(seconds, time.perf_counter() - start, before / 1024, peak / 1024)
-    print(recording.info.reader, recording.problems, file=sys.stderr)
+    print(seconds, time.perf_counter() - start, before, peak())
+    print(recording.info.reader, *recording.problems, file=sys.stderr)
 """
 
 
@@ -201,7 +210,7 @@ def long_file(hours: float) -> dict[str, float]:
         start = time.perf_counter()
         audio.load(path, RATE, start=seconds * 0.9, seconds=30)
         late = time.perf_counter() - start
-    print(f"\nOne MP3 of {seconds / 3600:.2f} hours ({megabytes:.0f} MB): {output.stderr.strip()}")
+    print(f"\nOne MP3 of {seconds / 3600:.2f} hours ({megabytes:.0f} MB, read by {output.stderr.strip()})")
     print(f"  streamed in blocks of 10 s: {took:.1f} s, peak memory {peak:.0f} MB ({before:.0f} MB before decoding)")
     print(f"  30 s from its last tenth: {late:.2f} s")
     return {"hours": seconds / 3600, "seconds": took, "peak_mb": peak, "imports_mb": before, "late_stretch_s": late}

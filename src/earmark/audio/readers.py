@@ -72,7 +72,7 @@ class Reader(Protocol):
     def close(self) -> None: ...
 
 
-def mix(block: NDArray[Any], axis: int) -> tuple[NDArray[np.float32], int]:
+def mix(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None = None) -> tuple[NDArray[np.float32], int]:
     """Mix channels to mono by their mean.
 
     Parameters
@@ -81,31 +81,33 @@ def mix(block: NDArray[Any], axis: int) -> tuple[NDArray[np.float32], int]:
         (n, channels) or (channels, n), float32.
     axis
         Which axis is the channels.
+    out
+        (n,) float32 to write to, if at hand: fresh memory costs more than the sum.
 
     Returns
     -------
     tuple
-        Mono (n,) float32, which may share its memory with `block`, and the number of values that were repaired.
+        Mono (n,) float32, which may share its memory with `block` or `out`, and the number of values repaired.
     """
     with np.errstate(all="ignore"):
-        mono = _mean(block, axis)
-        # One pass finds NaN (which fails every comparison), infinity and what is too large to go on with.
-        if np.dot(mono, mono) < _LIMIT**2:
+        mono = _mean(block, axis, out)
+        # NaN fails every comparison.
+        if mono.min() > -_LIMIT and mono.max() < _LIMIT:
             return mono, 0
         bad = ~(np.abs(block) < _LIMIT)
-        return _mean(np.where(bad, np.float32(0), block), axis), int(bad.sum())
+        return _mean(np.where(bad, np.float32(0), block), axis, out), int(bad.sum())
 
 
-def _mean(block: NDArray[Any], axis: int) -> NDArray[np.float32]:
+def _mean(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
     channels = block.shape[axis]
     if channels == 1:
-        mono: NDArray[np.float32] = block.reshape(-1)
-        return mono
+        single: NDArray[np.float32] = block.reshape(-1)
+        return single
     if channels > 16:
         return np.asarray(block.mean(axis=axis, dtype=np.float32))
     # Adding whole channels is twenty times faster than ndarray.mean over a short last axis.
     parts = [block[:, c] if axis == 1 else block[c] for c in range(channels)]
-    mono = np.add(parts[0], parts[1], dtype=np.float32)
+    mono: NDArray[np.float32] = np.add(parts[0], parts[1], out=out, dtype=np.float32)
     for part in parts[2:]:
         mono += part
     mono *= np.float32(1 / channels)
@@ -196,8 +198,10 @@ class SoundfileReader:
         self._file = file
         self._length = frames
         self._position = 0
-        self._buffer = np.empty((max(1024, CHUNK // self.channels), self.channels), np.float32)
-        # libsndfile takes five times as long over 16 bit samples if it is asked for float32; the numbers are the same.
+        length = max(1024, CHUNK // self.channels)
+        self._buffer = np.empty((length, self.channels), np.float32)
+        self._mono = np.empty(length, np.float32)
+        # Asked for float32, libsndfile takes five times as long over 16 bit samples; the numbers are the same.
         self._integers = np.empty(self._buffer.shape, np.int16) if subtype == "PCM_16" else None
 
     @property
@@ -236,7 +240,7 @@ class SoundfileReader:
                 raise ReadError("It stops before the end.")
             return None
         self._position += count
-        mono, repaired = mix(buffer[:count], 1)
+        mono, repaired = mix(buffer[:count], 1, self._mono[:count])
         return Chunk(mono, self.rate, repaired)
 
     def measure(self) -> float:

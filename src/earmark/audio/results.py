@@ -96,7 +96,8 @@ class Tally:
             self.low = min(self.low, float(piece.min()))
             self.high = max(self.high, float(piece.max()))
         if self.full:
-            self.energy += float(np.dot(piece, piece))
+            # Not np.dot: BLAS would start threads for it.
+            self.energy += float(np.einsum("i,i->", piece, piece))
 
     @property
     def silent(self) -> bool:
