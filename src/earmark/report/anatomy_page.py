@@ -43,6 +43,13 @@ def sentences(found: Anatomy) -> list[str]:
             "None of the procedures gives the claimed step here. The nearest is "
             f"{near.name.lower()} ({near_where.name}) with {points(near.step)} points."
         )
+    if honest.after_fits and not honest.before_fits:
+        said.append(
+            f"There is another reading: the claimed end of {pct(claim.after, 0)}% is near what honest cross-validation "
+            f"gives here ({pct(honest.after)}%), and only the start of {pct(claim.before, 0)}% is not what one split "
+            f"gives ({pct(honest.before)}%). Then the two figures come from networks that were trained or measured "
+            "differently, and the step is no gain from cross-validation."
+        )
     tests = {test.test: test for test in first.leak_tests["kept"]}["shuffled labels give chance"]
     if tests.passed is False:
         said.append(
@@ -337,6 +344,11 @@ def _limits(found: Anatomy) -> dict[str, list[str]]:
             "The report publishes no accuracies of single folds, no code, no learning rate and not the size of its "
             "single split. With its fold accuracies the question could be settled: a climb after the first fold "
             "would show a kept model.",
+        )
+    if any(where.matched for where in found.conditions):
+        cannot.append(
+            "The shorter training was chosen so that its start meets the claim; only its end is evidence. How the "
+            "original came to its start is not known."
         )
     if not any(item.fits for _, item in _of_claim(found)):
         cannot.append(
