@@ -45,8 +45,8 @@ def sentences(found: Anatomy) -> list[str]:
         )
     if honest.after_fits and not honest.before_fits:
         said.append(
-            f"There is another reading: the claimed end of {pct(claim.after, 0)}% is near what honest cross-validation "
-            f"gives here ({pct(honest.after)}%), and only the start of {pct(claim.before, 0)}% is not what one split "
+            f"There is another reading: the claimed end of {pct(claim.after, 0)}% is near what honest "
+            f"cross-validation gives here ({pct(honest.after)}%), and only the start of {pct(claim.before, 0)}% is not what one split "
             f"gives ({pct(honest.before)}%). Then the two figures come from networks that were trained or measured "
             "differently, and the step is no gain from cross-validation."
         )
