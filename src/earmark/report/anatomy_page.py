@@ -46,9 +46,9 @@ def sentences(found: Anatomy) -> list[str]:
     if honest.after_fits and not honest.before_fits:
         said.append(
             f"There is another reading: the claimed end of {pct(claim.after, 0)}% is near what honest "
-            f"cross-validation gives here ({pct(honest.after)}%), and only the start of {pct(claim.before, 0)}% is not what one split "
-            f"gives ({pct(honest.before)}%). Then the two figures come from networks that were trained or measured "
-            "differently, and the step is no gain from cross-validation."
+            f"cross-validation gives here ({pct(honest.after)}%), and only the start of {pct(claim.before, 0)}% "
+            f"is not what one split gives ({pct(honest.before)}%). Then the two figures come from networks that "
+            "were trained or measured differently, and the step is no gain from cross-validation."
         )
     tests = {test.test: test for test in first.leak_tests["kept"]}["shuffled labels give chance"]
     if tests.passed is False:
