@@ -1,7 +1,4 @@
-"""The catalogue: every track of a library and what is known of it, in one SQLite file.
-
-Writing is one small transaction per track, so that a kill at any moment loses at most the tracks in flight.
-"""
+"""The catalogue: every track of a library and what is known of it, in one SQLite file; here, reading it."""
 
 from __future__ import annotations
 
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 4096
-_DETAILS = ("artist", "title", "album", "year", "genre")
 
 
 def default_catalogue() -> Path:

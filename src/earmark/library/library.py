@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from earmark.errors import InputError
 from earmark.library.ledger import Ledger
-from earmark.library.scan import ScanReport
-from earmark.library.stats import Stats
 from earmark.library.track import Track
 from earmark.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from earmark.library.index import Index
+    from earmark.library.scan import ScanReport
+    from earmark.library.seeds import Seeds
+    from earmark.library.similar import Match
+    from earmark.library.stats import Stats
+
+PER_ARTIST = 3
+"""How many tracks of one artist a list holds at most, unless asked otherwise."""
 
 
 class Library:
@@ -132,3 +143,127 @@ class Library:
         from earmark.library.stats import stats
 
         return stats(self._catalogue)
+
+    def similar(
+        self,
+        *seeds: str | os.PathLike[str],
+        n: int = 20,
+        per_artist: int = PER_ARTIST,
+        bundle: str | os.PathLike[str] | None = None,
+        progress: Progress = silent,
+    ) -> list[Match]:
+        """Tracks that sound like one or several others, best first.
+
+        Parameters
+        ----------
+        seeds
+            Files, or folders of them; a file that the catalogue does not know is heard.
+        n
+            How many tracks.
+        per_artist
+            How many of one artist at most; 0: any number.
+        bundle
+            What to hear unknown files with; None: the bundle in the package.
+
+        Raises
+        ------
+        InputError
+            If a seed is neither known nor a file, or nothing was scanned yet.
+        AudioError
+            If an unknown file cannot be heard.
+        """
+        from earmark.library.playlist import like_seeds
+        from earmark.library.similar import Chooser
+
+        index, found = self._start(seeds, bundle, progress)
+        chooser = Chooser(self._catalogue, found.tracks, per_artist=per_artist, prints=found.prints)
+        return like_seeds(self._catalogue, index, found.vectors, chooser, n)
+
+    def playlist(
+        self,
+        *seeds: str | os.PathLike[str],
+        to: str | os.PathLike[str] | None = None,
+        mood: str | Mapping[str, float] | None = None,
+        n: int = 25,
+        per_artist: int = PER_ARTIST,
+        bundle: str | os.PathLike[str] | None = None,
+        progress: Progress = silent,
+    ) -> list[Match]:
+        """Tracks to play one after the other.
+
+        Parameters
+        ----------
+        seeds
+            What it should sound like. The seeds themselves are not in the list, except with `to`.
+        to
+            Go from the seed (exactly one) to this song; both are in the list.
+        mood
+            A mixture of genres, ``"jazz:0.7,blues:0.3"`` or a mapping, instead of seeds.
+        n, per_artist, bundle
+            As for :meth:`similar`; with `to`, `n` counts both ends.
+
+        Raises
+        ------
+        InputError
+            If the arguments do not go together, or lead to nothing.
+        AudioError
+            If an unknown file cannot be heard.
+        """
+        from earmark.library.index import open_index
+        from earmark.library.playlist import between, by_mood, in_smooth_order, like_seeds, parse_mood
+        from earmark.library.seeds import find_seeds
+        from earmark.library.similar import Chooser, Match
+
+        if mood is not None:
+            if seeds or to is not None:
+                raise InputError("A mood and songs do not go together; give one of them.")
+            mixture = parse_mood(mood) if isinstance(mood, str) else mood
+            chooser = Chooser(self._catalogue, per_artist=per_artist)
+            index = open_index(self._catalogue, progress=progress)
+            return in_smooth_order(index, by_mood(self._catalogue, mixture, chooser, n))
+        if not seeds:
+            raise InputError("Name songs to start from, or a mood such as jazz:0.7,blues:0.3.")
+        index, found = self._start(seeds, bundle, progress)
+        if to is None:
+            chooser = Chooser(self._catalogue, found.tracks, per_artist=per_artist, prints=found.prints)
+            matches = like_seeds(self._catalogue, index, found.vectors, chooser, n)
+            return in_smooth_order(index, matches, found.vectors[0])
+        last = find_seeds(self._catalogue, index, [to], bundle=None if bundle is None else Path(bundle))
+        if len(found.tracks) != 1 or len(last.tracks) != 1:
+            raise InputError("A way leads from exactly one song to exactly one other.")
+        start, end = found.tracks[0], last.tracks[0]
+        if end.id < 0:
+            end = replace(end, id=start.id - 1 if start.id < 0 else -1)
+        prints = found.prints | dict.fromkeys([end.id] if last.prints else [], last.prints.get(-1))
+        chooser = Chooser(self._catalogue, [start, end], per_artist=per_artist, prints=prints)
+        way = between(self._catalogue, index, found.vectors[0], last.vectors[0], chooser, max(0, n - 2))
+        return [Match(start, 1.0), *way, Match(end, 1.0)]
+
+    def map_page(self, *, title: str = "Music library", progress: Progress = silent) -> str:
+        """The library as one interactive HTML page: tracks that sound alike lie close together.
+
+        Raises
+        ------
+        InputError
+            If nothing was scanned yet.
+        """
+        from earmark.library.index import open_index
+        from earmark.library.layout import layout
+        from earmark.library.map_page import map_page
+
+        index = open_index(self._catalogue, progress=progress)
+        places = layout(index.vectors, progress=progress)
+        found = {track.id: track for track in self._catalogue.tracks()}
+        rows = [row for row, number in enumerate(index.numbers.tolist()) if number in found]
+        return map_page([found[int(index.numbers[row])] for row in rows], places[rows], title=title)
+
+    def _start(
+        self, seeds: Sequence[str | os.PathLike[str]], bundle: str | os.PathLike[str] | None, progress: Progress
+    ) -> tuple[Index, Seeds]:
+        from earmark.library.index import open_index
+        from earmark.library.seeds import find_seeds
+
+        if not seeds:
+            raise InputError("Name at least one song to start from.")
+        index = open_index(self._catalogue, progress=progress)
+        return index, find_seeds(self._catalogue, index, seeds, bundle=None if bundle is None else Path(bundle))

@@ -1,0 +1,121 @@
+"""What a search starts from: tracks of the catalogue, folders of them, or files that were never scanned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.errors import AudioError, InputError
+from earmark.library.catalogue import Catalogue
+from earmark.library.details import Details
+from earmark.library.index import Index
+from earmark.library.pool import Pool
+from earmark.library.prints import Print
+from earmark.library.track import Track
+from earmark.library.worker import Outcome, Task
+from earmark.names import printable
+
+
+@dataclass
+class Seeds:
+    """Tracks to start from.
+
+    Parameters
+    ----------
+    tracks
+        What they are; those that the catalogue does not know have negative numbers.
+    vectors
+        Their search vectors (m, k), in the same order.
+    prints
+        Prints of those that the catalogue does not know.
+    """
+
+    tracks: list[Track] = field(default_factory=list)
+    vectors: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    prints: dict[int, Print | None] = field(default_factory=dict)
+
+
+def find_seeds(
+    catalogue: Catalogue, index: Index, names: Sequence[str | os.PathLike[str]], *, bundle: Path | None = None
+) -> Seeds:
+    """The tracks behind paths of files and folders; a file that the catalogue does not know is heard.
+
+    Parameters
+    ----------
+    bundle
+        What to hear with; it must be the one that filled the catalogue. None: the packaged one.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or track.
+    AudioError
+        If a file cannot be heard.
+    """
+    known: dict[int, Track] = {}
+    strange: list[str] = []
+    for name in names:
+        if Path(name).is_dir():
+            below = list(catalogue.tracks(under=os.path.realpath(name)))
+            if not below:
+                raise InputError(f"The catalogue knows no track below {printable(name)}. Scan it first.")
+            known |= {track.id: track for track in below}
+            continue
+        track = catalogue.track(name)
+        if track is not None and track.problem is None:
+            known[track.id] = track
+        elif os.path.lexists(name):
+            strange.append(os.fspath(name))
+        else:
+            raise InputError(f"{printable(name)} is neither a file nor a track of the catalogue.")
+    seeds = Seeds()
+    rows = index.rows(sorted(known))
+    seeds.tracks = [known[int(number)] for number in index.numbers[rows]]
+    vectors = [np.asarray(index.vectors[rows])]
+    if known and not len(rows):
+        one = next(iter(known.values()))
+        raise InputError(f"{printable(one.path)} is gone, or was heard by an older bundle. Run earmark scan first.")
+    if strange:
+        heard = _hear(catalogue, strange, bundle)
+        for number, outcome in enumerate(heard, 1):
+            seeds.tracks.append(_track(-number, outcome))
+            seeds.prints[-number] = Print.unpack(outcome.print) if outcome.print else None
+            vectors.append(index.vector(np.frombuffer(outcome.embedding, np.float32))[None])
+    seeds.vectors = np.concatenate(vectors)
+    return seeds
+
+
+def _hear(catalogue: Catalogue, paths: Sequence[str], bundle: Path | None) -> list[Outcome]:
+    newest = catalogue.newest_bundle()
+    with Pool(bundle, jobs=1) as pool:
+        outcomes = list(pool.run((Task(path, look=True) for path in paths), ordered=True))
+        heard_by = pool.ready.bundle if pool.ready else ""
+    for outcome in outcomes:
+        if outcome.row is None:
+            raise AudioError(str(outcome.reason), str(outcome.problem))
+    if newest is None or newest[1] != heard_by:
+        raise InputError(
+            f"{printable(paths[0])} is not in the catalogue, which was filled by the bundle "
+            f"{newest[2] if newest else '(none)'!r}. Name that one with --bundle, or scan the file first."
+        )
+    return outcomes
+
+
+def _track(number: int, outcome: Outcome) -> Track:
+    row = outcome.row or {}
+    return Track(
+        id=number,
+        path=os.path.realpath(outcome.path),
+        label=row["label"],
+        confidence=row["confidence"],
+        unsure=row["unsure"],
+        probabilities=row["probabilities"],
+        heard=tuple((start, end) for start, end in row["heard"]),
+        seconds=row["declared"] if row["declared"] is not None else row["decoded"],
+        details=outcome.seen.details if outcome.seen else Details(),
+    )
