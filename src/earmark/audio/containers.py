@@ -202,9 +202,3 @@ def suffix_fits(name: str, container: Container) -> bool:
     """Whether a file's name goes with its content; a name that promises no sound promises nothing wrong."""
     suffix = Path(name).suffix.lower()
     return suffix not in KNOWN_SUFFIXES or suffix in container.suffixes
-
-
-def title_of_suffix(name: str) -> str:
-    """The kind of file that a name promises, for sentences."""
-    suffix = Path(name).suffix.lower()
-    return next((c.title for c in _CONTAINERS if suffix in c.suffixes), suffix.removeprefix(".").upper())

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.containers import Content, describe_other, suffix_fits, title_of_suffix
+from earmark.audio.containers import Content, describe_other, suffix_fits
 from earmark.audio.problems import Problem, explain, printable
 from earmark.audio.readers import CHUNK, RATES, TOLERANCE, Chunk, QuietBytes, Reader, ReadError, SoundfileReader
 from earmark.audio.resample import Converter, grid
@@ -161,8 +161,8 @@ class Recording:
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each of :attr:`problems`."""
-        container = self._content.container
-        mismatch = f"The name says {title_of_suffix(self.name)}, but the content is {container.title}."
+        suffix = self.path.suffix if self.path is not None else ""
+        mismatch = f"The name ends in {suffix}, but the content is {self._content.container.title}."
         return tuple(mismatch if p is Problem.WRONG_SUFFIX else explain(p) for p in self.problems)
 
     def blocks(
@@ -226,10 +226,7 @@ class Recording:
         tally
             Is kept up to date with what has been decoded.
         """
-        if not 1 <= sample_rate <= RATES[1]:
-            raise InputError(f"The sample rate must be between 1 and {RATES[1]} Hz, not {sample_rate}.")
-        if not (0 <= start < math.inf and (seconds is None or 0 < seconds < math.inf)):
-            raise InputError(f"A stretch of sound needs start >= 0 and seconds > 0, not {start} and {seconds}.")
+        _validate(sample_rate, start, seconds)
         tally = Tally() if tally is None else tally
         native = self._reader.rate
         first = round(start * sample_rate)
@@ -332,6 +329,7 @@ class Recording:
         AudioError
             If there is no sound in the stretch, or the whole file is silent.
         """
+        _validate(sample_rate, start, seconds)
         tally = Tally()
         expected = self.info.seconds or 0.0 if seconds is None else seconds
         samples = np.empty(min(_RESERVE, math.ceil((expected + 1) * sample_rate)), np.float32)
@@ -382,6 +380,13 @@ class Recording:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _validate(sample_rate: int, start: float, seconds: float | None) -> None:
+    if not 1 <= sample_rate <= RATES[1]:
+        raise InputError(f"The sample rate must be between 1 and {RATES[1]} Hz, not {sample_rate}.")
+    if not (0 <= start < math.inf and (seconds is None or 0 < seconds < math.inf)):
+        raise InputError(f"A stretch of sound needs start >= 0 and seconds > 0, not {start} and {seconds}.")
 
 
 def _ffmpeg(file: QuietBytes, content: Content) -> Reader:
