@@ -121,11 +121,13 @@ def extract(
     root = Path(cache) if cache is not None else cache_folder()
     folder = root / "spectrograms" / f"{front_end.key()}-{_POLICY}"
     keys = _content_keys(paths, jobs, progress)
-    failed = _fill(folder, front_end, dict(zip(keys, paths, strict=True)), jobs, progress)
+    # One content is looked at once, under the last of its names.
+    looked_at = dict(zip(keys, paths, strict=True))
+    failed = _fill(folder, front_end, looked_at, jobs, progress)
     store = _store(folder, front_end, "r") if folder.exists() else None
     good = [row for row, key in enumerate(keys) if store is not None and key in store]
     failures = [
-        Failure(clip.id, path, failed[key].problem, failed[key].message)
+        Failure(clip.id, path, failed[key].problem, failed[key].message.replace(str(looked_at[key]), str(path)))
         for clip, path, key in zip(dataset.clips, paths, keys, strict=True)
         if key in failed
     ]
@@ -247,7 +249,8 @@ def listen(path: Path, front_end: FrontEnd) -> tuple[NDArray[np.uint8], dict[str
     notes = {
         "seconds": round(sound.decoded, 3),
         "start": round(start, 3),
-        "problems": [str(problem) for problem in sound.problems],
+        # What is wrong with the name is not kept: the same content may bear another.
+        "problems": [str(problem) for problem in sound.problems if problem is not Problem.WRONG_SUFFIX],
     }
     return spectrogram(fit_window(sound.samples, front_end), front_end), notes
 

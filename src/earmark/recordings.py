@@ -52,7 +52,10 @@ _LEAST_OVERLAP = 5.0
 _FULL = 30.0
 _DEAD = 0.5
 _SPEEDS = np.round(1 + np.arange(-6, 7) * 0.005, 3)
-_BLOCK = 128
+# Multiplications in one product, up to which OpenBLAS starts no threads; at these sizes they cost more than they save
+# and fight with other processes. For complex numbers it is a quarter: 44 x 32 x 44.
+_PRODUCT = 1 << 18
+_BLOCK = 44
 _FINE = 64
 # Mel scale of Slaney (linear below 1 kHz, logarithmic above), as in librosa and earmark.spectrogram.
 _MEL_LINEAR, _MEL_STEP = 200.0 / 3, np.log(6.4) / 27.0
@@ -113,7 +116,7 @@ def find_repeats(
     Notes
     -----
     Time grows with n squared: 1000 clips take about 10 s on one core, 5000 about 4 minutes. Memory does not: it is
-    worked in blocks of 128 clips.
+    worked in blocks of clips, on one core.
     """
     _check(spectrograms, front_end)
     prints = _Prints(spectrograms, front_end)
@@ -161,6 +164,7 @@ class _Prints:
         self._spectrograms = spectrograms
         self._bands = _band_matrix(front_end)
         self._times = _time_matrix(front_end)
+        self._steady = bool(np.array_equal(self._times, np.eye(len(self._times))))
         top = front_end.sample_rate / 2
         self._centres = _mel_to_hz((np.arange(_FINE) + 0.5) / _FINE * _hz_to_mel(np.array(top)))
         self.columns = self._times.shape[1]
@@ -172,8 +176,8 @@ class _Prints:
         return len(self._spectrograms)
 
     def _make_levels(self, row: int) -> NDArray[np.float32]:
-        levels: NDArray[np.float32] = self._bands @ self._spectrograms[row].astype(np.float32) @ self._times
-        return levels
+        levels = _product(self._bands, self._spectrograms[row].astype(np.float32))
+        return levels if self._steady else _product(levels, self._times)
 
     def coarse(self, row: int) -> NDArray[np.int8]:
         """(32, columns) of -1, 0, 1."""
@@ -187,7 +191,8 @@ class _Prints:
         """The fine print of a clip played `speed` times slower: its axes stretched by linear interpolation."""
         time = np.arange(int((self.columns - 1) * speed) + 1) / speed
         band = np.interp(self._centres * speed, self._centres, np.arange(_FINE))
-        return _print(_between(band, _FINE) @ self._levels(row) @ _between(time, self.columns).T)
+        stretched = _product(_between(band, _FINE), self._levels(row))
+        return _print(_product(stretched, _between(time, self.columns).T))
 
 
 def _candidates(prints: _Prints, progress: Progress) -> Iterator[tuple[int, int]]:
@@ -255,8 +260,18 @@ def _lags(prints: _Prints, width: int, bands: int) -> tuple[NDArray[np.intp], ND
 def _print(levels: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Signs of what stands out from its neighbourhood, 0 where nothing does."""
     bands, columns = levels.shape
-    rest = _without_average(bands, bands / 16) @ levels @ _without_average(columns, _SMOOTH).T
+    rest = _product(_without_average(bands, bands / 16), levels)
+    rest = _product(rest, _without_average(columns, _SMOOTH).T)
     return np.where(np.abs(rest) < _DEAD, 0, np.sign(rest)).astype(np.float32)
+
+
+def _product(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """The matrix product, in pieces that are worked out by this thread alone."""
+    out = np.empty((len(left), right.shape[1]), np.float32)
+    width = max(1, _PRODUCT // left.size)
+    for first in range(0, right.shape[1], width):
+        out[:, first : first + width] = left @ right[:, first : first + width]
+    return out
 
 
 @lru_cache(maxsize=64)

@@ -40,31 +40,36 @@ def in_order(work: Callable[[T], R], tasks: Sequence[T], jobs: int, crashed: Cal
     if jobs <= 1 or len(tasks) < _WORTH_WORKERS:
         yield from map(work, tasks)
         return
-    first = 0
-    while first < len(tasks):
-        waiting: deque[Future[R]] = deque()
-        with _pool(jobs) as pool:
-            following = first
-            try:
-                while first < len(tasks):
-                    while following < len(tasks) and len(waiting) < 4 * jobs:
-                        waiting.append(pool.submit(work, tasks[following]))
-                        following += 1
-                    result = waiting[0].result()
-                    waiting.popleft()
-                    yield result
-                    first += 1
-            except BrokenProcessPool:
-                pass
-        # Only alone can a task be blamed.
-        for task in tasks[first : min(following, len(tasks))]:
-            with _pool(1) as pool:
-                try:
-                    result = pool.submit(work, task).result()
-                except BrokenProcessPool:
-                    result = crashed(task)
+    left = deque(tasks)
+    while left:
+        yield from _until_broken(work, left, jobs, crashed)
+
+
+def _until_broken(work: Callable[[T], R], left: deque[T], jobs: int, crashed: Callable[[T], R]) -> Iterator[R]:
+    """Results of the tasks that are left, which are taken away; at a broken pool, of those that it had begun."""
+    waiting: deque[tuple[T, Future[R]]] = deque()
+    with _pool(jobs) as pool, contextlib.suppress(BrokenProcessPool):
+        while left or waiting:
+            while left and len(waiting) < 4 * jobs:
+                waiting.append((left[0], pool.submit(work, left[0])))
+                left.popleft()
+            result = waiting[0][1].result()
+            waiting.popleft()
             yield result
-            first += 1
+    # Only alone can a task be blamed.
+    alone: ProcessPoolExecutor | None = None
+    with contextlib.ExitStack() as pools:
+        for task, future in waiting:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                yield future.result()
+                continue
+            if alone is None:
+                alone = pools.enter_context(_pool(1))
+            try:
+                yield alone.submit(work, task).result()
+            except BrokenProcessPool:
+                alone = None
+                yield crashed(task)
 
 
 @contextlib.contextmanager
