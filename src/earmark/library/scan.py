@@ -133,7 +133,7 @@ def scan(
             work.walk(root, retry=retry, accept_removed=accept_removed)
         work.hear(pool, roots)
         for root in roots:
-            work.note_removed(root)
+            work.note_removed(root, accept_removed=accept_removed)
             catalogue.note_root(root)
         catalogue.drop_set_aside()
     work.report.seconds = time.monotonic() - begun
@@ -280,11 +280,12 @@ class _Scan:
 
     # ------------------------------------------------------------------ what is gone
 
-    def note_removed(self, root: str) -> None:
+    def note_removed(self, root: str, *, accept_removed: bool) -> None:
         """Mark the tracks below a folder whose files are gone."""
         gone = [known.id for path, known in self._missing(root) if _is_gone(path)]
         if gone:
-            _require_connected(root, [root])
+            if not accept_removed:
+                _require_connected(root, [root])
             self._catalogue.mark_removed(gone)
             self.report.removed += len(gone)
 

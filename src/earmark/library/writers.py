@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, BinaryIO
@@ -82,7 +83,8 @@ class Writer(ABC):
         """The columns that do not depend on the genres; None where nothing is known."""
         known: dict[str, Any] = outcome.row or {}
         row = {name: known.get(name) for name in _COLUMNS}
-        row |= {"path": outcome.path, "problem": outcome.problem, "reason": outcome.reason}
+        path = os.fsencode(outcome.path).decode("utf-8", "backslashreplace")
+        row |= {"path": path, "problem": outcome.problem, "reason": outcome.reason}
         return row | {"bundle": self.bundle if known else None}
 
 
@@ -130,6 +132,7 @@ class CsvWriter(Writer):
         row = self.flat_row(outcome)
         row["heard"] = " ".join(f"{start:g}-{end:g}" for start, end in row["heard"] or ())
         row["problems"] = " ".join(row["problems"] or ())
+        row["unsure"] = None if row["unsure"] is None else str(row["unsure"]).lower()
         chosen = self.probabilities(outcome)
         self._line([*(row[name] for name in _COLUMNS), *(chosen.get(label) for label in self.labels)])
 
@@ -144,7 +147,7 @@ class CsvWriter(Writer):
     def _line(self, values: Sequence[Any]) -> None:
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(values)
-        self.stream.write(line.getvalue().encode("utf-8", "backslashreplace"))
+        self.stream.write(line.getvalue().encode())
 
 
 class ParquetWriter(Writer):
@@ -175,9 +178,6 @@ class ParquetWriter(Writer):
 
     def write(self, outcome: Outcome) -> None:
         row = self.flat_row(outcome)
-        for name in ("path", "reason"):
-            if row[name] is not None:
-                row[name] = row[name].encode("utf-8", "backslashreplace").decode()
         if row["heard"] is not None:
             row["heard"] = [{"start": start, "end": end} for start, end in row["heard"]]
         chosen = self.probabilities(outcome)
