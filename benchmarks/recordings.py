@@ -30,8 +30,9 @@ import soxr
 from numpy.typing import NDArray
 
 from earmark.audio import load
-from earmark.dataset import artist_key, load_dataset
+from earmark.dataset import load_dataset
 from earmark.front_end import MEL
+from earmark.groups import artist_key
 from earmark.recordings import PROMINENCE, THRESHOLD, Repeat, find_repeats
 from earmark.spectrogram import fit_window, spectrogram
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark import files
-from earmark.dataset import Dataset, assign_groups, with_notes
+from earmark.dataset import Dataset, with_notes
 from earmark.errors import AudioError, InputError
 from earmark.front_end import FrontEnd
+from earmark.groups import assign_groups
 from earmark.progress import Progress, Step, silent
 from earmark.spectrogram import fit_window, spectrogram
 from earmark.store import ArrayStore, cache_folder

@@ -129,9 +129,9 @@ def build(
 
 def show(dataset: Source, format: AsFormat = Format.TABLE) -> None:
     """Say what a dataset holds: clips, genres, groups, minutes, and how many folds its groups allow."""
-    from earmark.dataset import load_dataset
+    from earmark.dataset import load_dataset, with_notes
 
-    summary = _summary(load_dataset(dataset))
+    summary = _summary(with_notes(load_dataset(dataset)))
     if format is Format.JSON:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
