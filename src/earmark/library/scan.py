@@ -183,6 +183,7 @@ class _Scan:
             except OSError:
                 state = _NOWHERE
             self._consider(path, self._known.get(key), state, retry)
+        self._progress(Step("looking for files", count, count))
         self.report.found += count
         if not count and not accept_removed:
             gone = sum(1 for _ in self._missing(root))
