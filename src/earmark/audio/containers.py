@@ -50,6 +50,8 @@ class Content:
         False: the structure shows that the end is missing; True: that it is there; None: the structure does not tell.
     declares
         Whether the length that a reader finds can be believed.
+    offset
+        Bytes of tags in front that the readers must not see.
     """
 
     container: Container
@@ -57,6 +59,7 @@ class Content:
     present: float | None = None
     whole: bool | None = None
     declares: bool = True
+    offset: int = 0
 
 
 WAV = Container("wav", "WAV", "wav", (".wav", ".wave", ".bwf", ".rf64"), True)

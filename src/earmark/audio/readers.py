@@ -124,6 +124,7 @@ class QuietBytes:
     def __init__(self, file: Bytes, descriptor: int | None = None) -> None:
         self._file = file
         self.length = 0
+        self._start = 0
         self.error: OSError | None = None
         self.descriptor = descriptor
         """Where libsndfile may read directly; only for a file that nobody else reads through a buffer."""
@@ -140,12 +141,19 @@ class QuietBytes:
     def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
         try:
             # FFmpeg adds flags of its own above the lowest two bits.
-            return self._file.seek(offset, whence & 3)
+            whence &= 3
+            return self._file.seek(offset + (0 if whence else self._start), whence) - self._start
         except (OSError, ValueError, OverflowError):
             return -1
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._file.tell() - self._start
+
+    def skip(self, size: int) -> None:
+        """Leave out the first bytes for good: to the readers the file begins behind them."""
+        self._start += size
+        self.length -= size
+        self.descriptor = None
 
     def size(self) -> int:
         """Length in bytes; raises what the file raises."""
@@ -175,18 +183,8 @@ class SoundfileReader:
     name: Literal["soundfile", "av"] = "soundfile"
 
     def __init__(self, file: QuietBytes, content: Content) -> None:
-        source: int | QuietBytes = file
-        file.seek(0)
-        if file.descriptor is not None:
-            # A copy shares its place with the original, and libsndfile takes that place for the beginning.
-            source = os.dup(file.descriptor)
-        try:
-            self._sound = _Sound(source, closefd=True)
-        except Exception as error:
-            if isinstance(source, int):
-                with contextlib.suppress(OSError):
-                    os.close(source)
-            raise ReadError(sentence(error)) from error
+        self._file = file
+        self._sound = self._open()
         self.rate = int(self._sound.samplerate)
         self.channels = int(self._sound.channels)
         subtype = str(self._sound.subtype)
@@ -195,7 +193,6 @@ class SoundfileReader:
         frames = int(self._sound.frames)
         self.frames = frames if content.declares and frames < 1 << 62 else None
         self.errors = 0
-        self._file = file
         self._length = frames
         self._position = 0
         length = max(1024, CHUNK // self.channels)
@@ -203,6 +200,20 @@ class SoundfileReader:
         self._mono = np.empty(length, np.float32)
         # Asked for float32, libsndfile takes five times as long over 16 bit samples; the numbers are the same.
         self._integers = np.empty(self._buffer.shape, np.int16) if subtype == "PCM_16" else None
+
+    def _open(self) -> _Sound:
+        source: int | QuietBytes = self._file
+        self._file.seek(0)
+        if self._file.descriptor is not None:
+            # A copy shares its place with the original, and libsndfile takes that place for the beginning.
+            source = os.dup(self._file.descriptor)
+        try:
+            return _Sound(source, closefd=True)
+        except Exception as error:
+            if isinstance(source, int):
+                with contextlib.suppress(OSError):
+                    os.close(source)
+            raise ReadError(sentence(error)) from error
 
     @property
     def position(self) -> float:
@@ -216,6 +227,10 @@ class SoundfileReader:
         frame = min(frame, self._length)
         if frame == self._position:
             return
+        if self.codec == "vorbis" and self._position:
+            # One seek in ten misses by up to a second where libsndfile has been elsewhere in the file before.
+            self._sound.close()
+            self._sound = self._open()
         try:
             self._position = int(self._sound.seek(frame))
         except Exception as error:

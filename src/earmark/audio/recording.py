@@ -93,6 +93,8 @@ class Recording:
                 f"{self.name} is not a sound file that Earmark knows: it looks like {looks}.", Problem.NOT_AUDIO
             )
         self._content: Content = content
+        if content.offset:
+            self._file.skip(content.offset)
         self._found: set[Problem] = set()
         self._stumbled = False
         if self.path is not None and not suffix_fits(self.path.name, content.container):
@@ -199,8 +201,9 @@ class Recording:
             If the disk fails while reading.
         """
         rate = self.info.sample_rate if sample_rate is None else sample_rate
-        if not block_seconds > 0:
-            raise InputError(f"block_seconds must be positive, not {block_seconds}.")
+        _validate(rate, start, seconds)
+        if not 0 < block_seconds < math.inf:
+            raise InputError(f"block_seconds must be a positive number, not {block_seconds}.")
         size = max(1, round(block_seconds * rate))
         block, filled = np.empty(size, np.float32), 0
         for piece in self.pieces(rate, start=start, seconds=seconds):

@@ -25,6 +25,20 @@ class Bytes(Protocol):
     def tell(self) -> int: ...
 
 
+class _Behind:
+    """A file from a place on, as if it began there."""
+
+    def __init__(self, file: Bytes, start: int) -> None:
+        self._file, self._start = file, start
+        self.read = file.read
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._file.seek(offset + self._start, whence) - self._start
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+
 def sniff(file: Bytes, size: int) -> Content | None:
     """Tell the container of a seekable file from its bytes.
 
@@ -60,12 +74,12 @@ def sniff(file: Bytes, size: int) -> Content | None:
     if container is None:
         container = next((c for at, magic, c in MAGIC if head.startswith(magic, at)), None)
     if container is not None:
-        content = Content(container, container.soundfile and offset == 0, declares=container.declares)
+        content = Content(container, container.soundfile, declares=container.declares, offset=offset)
         examine = _EXAMINERS.get(container.name)
         if examine is None:
             return content
         try:
-            return examine(content, file, head, size)
+            return examine(content, _Behind(file, offset), head, size - offset)
         except (struct.error, IndexError):
             # The header ends in the middle of a field.
             return replace(content, whole=False)
