@@ -107,8 +107,8 @@ def _probabilities(pipeline: Any, features: NDArray[np.float64]) -> NDArray[np.f
     if decision.ndim == 1:
         decision = np.stack([-decision, decision], axis=1)
     exponentials = np.exp(decision - decision.max(axis=1, keepdims=True))
-    found = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return found
+    softmax: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return softmax
 
 
 _SETTINGS: dict[str, dict[str, Any]] = {
