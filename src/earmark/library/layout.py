@@ -18,13 +18,17 @@ _NEIGHBOURS = 6
 _TASK = "drawing the map"
 
 
-def layout(vectors: NDArray[np.float32], *, seed: int = 0, progress: Progress = silent) -> NDArray[np.float32]:
+def layout(
+    vectors: NDArray[np.float32], *, landmarks: int = LANDMARKS, seed: int = 0, progress: Progress = silent
+) -> NDArray[np.float32]:
     """Places of tracks on a map.
 
     Parameters
     ----------
     vectors
         (n, k) float32, each of length 1.
+    landmarks
+        How many tracks are laid out exactly.
     seed
         Chooses the landmarks; the same seed gives the same map.
 
@@ -34,20 +38,22 @@ def layout(vectors: NDArray[np.float32], *, seed: int = 0, progress: Progress = 
 
     Notes
     -----
-    Up to 1000 tracks are laid out by t-SNE (van der Maaten and Hinton, 2008) from their cosine distances, starting
+    Up to so many tracks are laid out by t-SNE (van der Maaten and Hinton, 2008) from their cosine distances, starting
     from the first two principal components (Kobak and Berens, 2019), so that the large picture is kept. Of more, so
     many are chosen at random as landmarks, and each other track is put between the landmarks that it is closest to.
     """
     count = len(vectors)
-    if count <= LANDMARKS:
+    if not count:
+        return np.zeros((0, 2), np.float32)
+    if count <= landmarks:
         return _to_square(_tsne(np.asarray(vectors), progress))
-    chosen = np.sort(np.random.default_rng(seed).choice(count, LANDMARKS, replace=False))
-    landmarks = np.asarray(vectors[chosen])
-    known = _to_square(_tsne(landmarks, progress))
+    chosen = np.sort(np.random.default_rng(seed).choice(count, landmarks, replace=False))
+    exact = np.asarray(vectors[chosen])
+    known = _to_square(_tsne(exact, progress))
     places = np.empty((count, 2), np.float32)
     for first in range(0, count, 4096):
         part = np.asarray(vectors[first : first + 4096])
-        places[first : first + 4096] = _between_landmarks(part, landmarks, known, first)
+        places[first : first + 4096] = _between_landmarks(part, exact, known, first)
     places[chosen] = known
     return _to_square(places)
 

@@ -10,6 +10,7 @@ their start in the track, so only a few seconds of doubt (silence cut off, anoth
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -80,20 +81,33 @@ def make_print(start: float, spectrogram: NDArray[np.uint8], front_end: FrontEnd
 
 
 def agreement(one: Print, other: Print) -> float:
-    """How much two prints agree, from -1 to 1, at the best lag within the doubt; 0 if they overlap too little."""
-    a, b = one.signs.astype(np.float32), other.signs.astype(np.float32)
-    centre = round((other.start - one.start) / STEP_SECONDS)
+    """How much two prints agree, from 0 to 1, at the best lag within the doubt; 0 if they overlap too little."""
+    return float(agreements(one, [other])[0])
+
+
+def agreements(one: Print, others: Sequence[Print]) -> NDArray[np.float32]:
+    """:func:`agreement` of a print with each of several, (n,)."""
+    result = np.zeros(len(others), np.float32)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, other in enumerate(others):
+        centre = round((other.start - one.start) / STEP_SECONDS)
+        alike.setdefault((centre, other.signs.shape[1]), []).append(number)
     doubt = round(DOUBT_SECONDS / STEP_SECONDS)
-    best = 0.0
-    for lag in range(centre - doubt, centre + doubt + 1):
-        first, last = max(0, lag), min(a.shape[1], b.shape[1] + lag)
-        if (last - first) * STEP_SECONDS < _LEAST_OVERLAP:
+    signs = one.signs.astype(np.float32)
+    for (centre, width), numbers in alike.items():
+        # Step t of the others meets step t + lag of the one; beyond its ends is nothing, which agrees with nothing.
+        places = np.arange(width) + np.arange(centre - doubt, centre + doubt + 1)[:, None]
+        meets = (places >= 0) & (places < signs.shape[1])
+        used = meets.sum(axis=1) * STEP_SECONDS >= _LEAST_OVERLAP
+        if not used.any():
             continue
-        x, y = a[:, first:last], b[:, first - lag : last - lag]
-        norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
-        if norm > 0:
-            best = max(best, float((x * y).sum()) / norm)
-    return best
+        places, meets = places[used], meets[used]
+        shifted = (signs[:, np.where(meets, places, 0)] * meets).transpose(1, 0, 2).reshape(len(places), -1)
+        rest = np.stack([others[number].signs for number in numbers]).astype(np.float32)
+        products = shifted @ rest.reshape(len(numbers), -1).T
+        energies = np.abs(shifted).sum(axis=1)[:, None] * (meets @ np.abs(rest).sum(axis=1).T)
+        result[numbers] = np.maximum(0, (products / np.sqrt(np.maximum(energies, 1))).max(axis=0))
+    return result
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.library.catalogue import Catalogue
-from earmark.library.prints import SAME, Print, agreement
+from earmark.library.prints import SAME, Print, agreements
 from earmark.library.track import Track
 
 # Two files of one recording differ by so much at most: silence cut off, another encoder's padding.
@@ -81,7 +81,7 @@ class Chooser:
             return False
         if artist and self._per_artist and self._artists[artist] >= self._per_artist:
             return False
-        if any(self._is_same_recording(track, other) for other in self._taken):
+        if self._is_taken_recording(track):
             return False
         self._taken.append(track)
         self._numbers.add(track.id)
@@ -90,12 +90,19 @@ class Chooser:
             self._songs.add(song)
         return True
 
-    def _is_same_recording(self, one: Track, other: Track) -> bool:
-        lengths = one.seconds or 0.0, other.seconds or 0.0
-        if abs(lengths[0] - lengths[1]) > max(_LENGTH_SECONDS, _LENGTH_SHARE * max(lengths)):
+    def _is_taken_recording(self, track: Track) -> bool:
+        """Whether a track that was taken holds the same recording, by its length and its print."""
+        mine = self._print(track)
+        if mine is None:
             return False
-        prints = self._print(one), self._print(other)
-        return prints[0] is not None and prints[1] is not None and agreement(prints[0], prints[1]) >= SAME
+        length = track.seconds or 0.0
+        others = [
+            print_
+            for other in self._taken
+            if abs((other.seconds or 0.0) - length) <= max(_LENGTH_SECONDS, _LENGTH_SHARE * length)
+            and (print_ := self._print(other)) is not None
+        ]
+        return bool((agreements(mine, others) >= SAME).any())
 
     def _print(self, track: Track) -> Print | None:
         if track.id not in self._prints:
@@ -109,16 +116,18 @@ def ranked(catalogue: Catalogue, numbers: NDArray[np.int64], scores: NDArray[np.
     scores = np.where(np.isnan(scores), -np.inf, scores)
     done, portion = 0, _PORTION
     while done < len(scores):
-        # Sorting all of a large library would take longer than finding the first few.
+        # Sorting all of a large library would take longer than finding the first few; those with equal scores stay
+        # together, so that nothing is left out or given twice.
         upto = min(len(scores), done + portion)
-        best = np.argpartition(-scores, upto - 1)[:upto] if upto < len(scores) else np.arange(len(scores))
-        order = best[np.lexsort((numbers[best], -scores[best]))][done:upto]
+        least = np.partition(scores, len(scores) - upto)[len(scores) - upto]
+        best = np.flatnonzero(scores >= least)
+        order = best[np.lexsort((numbers[best], -scores[best]))][done:]
         found = {track.id: track for track in catalogue.by_id(numbers[order].tolist())}
         for row in order:
             track = found.get(int(numbers[row]))
             if track is not None and np.isfinite(scores[row]):
                 yield Match(track, float(scores[row]))
-        done, portion = upto, portion * 4
+        done, portion = len(best), portion * 4
 
 
 def choose(matches: Iterable[Match], chooser: Chooser, count: int) -> list[Match]:
