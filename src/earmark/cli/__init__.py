@@ -57,22 +57,24 @@ for _area in AREAS:
 def main() -> None:
     """Run the command line: exit code 0 done, 1 some inputs failed, 2 not understood or could not start."""
     try:
-        code = app(standalone_mode=False)
+        try:
+            code = app(standalone_mode=False)
+        except typer.Exit as left:
+            code = left.exit_code
+        # typer turns Ctrl-C into this exit code without a word.
+        if code == 130:
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
-    except typer.Exit as left:
-        sys.exit(left.exit_code)
     except EarmarkError as error:
         sys.stderr.write(f"earmark: {error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("earmark: stopped; run the same command again to go on where it was.\n")
         sys.exit(130)
     except BrokenPipeError:
         # The reader (head, less) went away; Python would complain once more while flushing at exit.
         sys.stderr.close()
         sys.exit(0)
-    except typer.Abort:
-        sys.exit(130)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:

@@ -103,7 +103,7 @@ def errors(
 
     from earmark.library.library import Library
 
-    with Library(catalogue) as library:
+    with Library(catalogue, create=False) as library:
         failures = list(library.errors())
     if as_json:
         rows = [{"path": f.path, "problem": f.problem, "reason": f.reason} for f in failures]
@@ -122,7 +122,7 @@ def stats(catalogue: CatalogueOption = None, as_json: JsonOption = False) -> Non
     """Sum up the library: genres, decades, hours, what is unsure and what failed."""
     from earmark.library.library import Library
 
-    with Library(catalogue) as library:
+    with Library(catalogue, create=False) as library:
         summed, where = library.stats(), library.path
     if as_json:
         typer.echo(json.dumps(summed.to_dict(), indent=2))

@@ -22,12 +22,12 @@ from earmark.front_end import FrontEnd
 BANDS = 16
 STEP_SECONDS = 0.31
 SAME = 0.23
-"""Agreement from which on two prints are of one recording. Measured by ``benchmarks/similar.py``: of pairs of
+"""Score from which on two prints are of one recording. Measured by ``benchmarks/similar.py``: of pairs of
 unrelated clips none reaches 0.17; recordings that were cut, coded at 32 kbit/s, made quieter, clipped or filtered
 stay above 0.33."""
 DOUBT_SECONDS = 4.0
 """How far the same sound may lie from where the starts of the windows put it."""
-_LEAST_OVERLAP = 10.0
+_FULL_SECONDS, _LEAST_SECONDS = 30.0, 5.0
 _NEIGHBOURS = (3.0, 2.0)
 _STANDS_OUT = 3.0
 _HEAD = struct.Struct("<fH")
@@ -47,6 +47,10 @@ class Print:
 
     start: float
     signs: NDArray[np.int8]
+
+    def first(self, seconds: float) -> Print:
+        """The beginning only: what was repeated to fill the window of a short sound proves nothing."""
+        return Print(self.start, self.signs[:, : max(1, round(seconds / STEP_SECONDS))])
 
     def pack(self) -> bytes:
         """About 400 bytes."""
@@ -81,7 +85,12 @@ def make_print(start: float, spectrogram: NDArray[np.uint8], front_end: FrontEnd
 
 
 def agreement(one: Print, other: Print) -> float:
-    """How much two prints agree, from 0 to 1, at the best lag within the doubt; 0 if they overlap too little."""
+    """How much two prints agree, from 0 to 1.
+
+    It is the share of signs that agree minus the share of those that do not, at the best lag within the doubt, times
+    ``sqrt(T / 30 s)`` for an overlap of T: chance agrees more in short stretches, and its level is then the same for
+    all. 0 if they overlap by less than 5 s.
+    """
     return float(agreements(one, [other])[0])
 
 
@@ -98,7 +107,8 @@ def agreements(one: Print, others: Sequence[Print]) -> NDArray[np.float32]:
         # Step t of the others meets step t + lag of the one; beyond its ends is nothing, which agrees with nothing.
         places = np.arange(width) + np.arange(centre - doubt, centre + doubt + 1)[:, None]
         meets = (places >= 0) & (places < signs.shape[1])
-        used = meets.sum(axis=1) * STEP_SECONDS >= _LEAST_OVERLAP
+        overlap = meets.sum(axis=1) * STEP_SECONDS
+        used = overlap >= _LEAST_SECONDS
         if not used.any():
             continue
         places, meets = places[used], meets[used]
@@ -106,7 +116,9 @@ def agreements(one: Print, others: Sequence[Print]) -> NDArray[np.float32]:
         rest = np.stack([others[number].signs for number in numbers]).astype(np.float32)
         products = shifted @ rest.reshape(len(numbers), -1).T
         energies = np.abs(shifted).sum(axis=1)[:, None] * (meets @ np.abs(rest).sum(axis=1).T)
-        result[numbers] = np.maximum(0, (products / np.sqrt(np.maximum(energies, 1))).max(axis=0))
+        scores = products / np.sqrt(np.maximum(energies, 1))
+        scores *= np.sqrt(np.minimum(1, overlap[used] / _FULL_SECONDS))[:, None]
+        result[numbers] = np.maximum(0, scores.max(axis=0))
     return result
 
 

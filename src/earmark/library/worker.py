@@ -185,13 +185,14 @@ def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcom
     except Exception as error:
         # A decoder's surprise must cost one file, not the scan; the sentence says enough to report it.
         return failed(task.path, "error", f"it cannot be heard ({type(error).__name__}: {error}).", seen)
-    end = max(end for _, end in prediction.heard)
-    middle = min(prints, key=lambda p: abs(p.start - (end - classifier.window_seconds) / 2), default=None)
+    lengths = {start: end - start for start, end in prediction.heard}
+    last = max(end for _, end in prediction.heard) - classifier.window_seconds
+    middle = min(prints, key=lambda p: abs(p.start - last / 2), default=None)
     return Outcome(
         task.path,
         prediction.to_dict(timeline=not task.look),
         prediction.embedding.tobytes(),
-        b"" if middle is None else middle.pack(),
+        b"" if middle is None else middle.first(lengths[middle.start]).pack(),
         seen=seen,
     )
 
