@@ -79,6 +79,10 @@ KINDS = (
 )
 
 
+# Encoders that would take 8 bits if nobody asked for more.
+_INTEGERS = {"wavpack": "s16p", "tta": "s16"}
+
+
 def by_name(container: str, codec: str = "", writer: str = "") -> Kind:
     """The first of :data:`KINDS` with that container (and codec, and writer)."""
     return next(
@@ -113,8 +117,12 @@ def write(path: Path, samples: NDArray[np.float32], kind: Kind, rate: int = RATE
         return path
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
     with av.open(str(path), "w", format=kind.format) as target:
-        stream = target.add_stream(kind.codec, rate=rate, layout=layout)
+        # Without noise substitution, which the decoder fills in by dice.
+        options = {"aac_pns": "0"} if kind.codec == "aac" else {}
+        stream = target.add_stream(kind.codec, rate=rate, layout=layout, options=options)
         stream.codec_context.bit_rate = 192_000
+        if kind.codec in _INTEGERS:
+            stream.codec_context.format = _INTEGERS[kind.codec]
         stream.codec_context.open()
         context = stream.codec_context
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)

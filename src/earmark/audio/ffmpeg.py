@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any, Final, Literal
 
@@ -21,8 +22,9 @@ _SCALES: dict[str, tuple[float, float]] = {
     "dbl": (1.0, 0.0),
 }
 # Seconds decoded before the place that was asked for and thrown away: MP3 takes bits from frames before, AAC and
-# Vorbis overlap, Opus converges in 80 ms.
+# Vorbis overlap, Opus converges in 80 ms, and Ogg needs some pages to know where it is.
 _PREROLL: Final = 0.5
+_PREROLL_OGG: Final = 1.5
 # A call into FFmpeg that takes longer than this many seconds is given up; ordinary ones take milliseconds.
 _TIMEOUT: Final = 60.0
 # The demuxer is asked again after an error, but not for ever.
@@ -52,6 +54,7 @@ class AvReader:
         self._held = first
         # The clock counts from the first frame that comes out: WMA starts with two that do not.
         self._origin = 0.0 if first is None or first.time is None else first.time
+        self._first = 0 if first is None else int(first.samples)
         self.rate = int(context.sample_rate if first is None else first.sample_rate)
         self.channels = int(context.channels if first is None else first.layout.nb_channels)
         self.frames = self._declared()
@@ -178,7 +181,7 @@ class AvReader:
     def seek(self, frame: int) -> None:
         if frame == self._decoded and not self._drop:
             return
-        target = frame / self.rate - _PREROLL
+        target = frame / self.rate - (_PREROLL_OGG if self._content.container.name == "ogg" else _PREROLL)
         if target > 0 and self._seek_by_time(frame, target):
             return
         # Too near the beginning, or seeking failed: decode from the beginning and throw away.
@@ -195,14 +198,37 @@ class AvReader:
         except Exception:
             return False
         self._restart()
-        first = self._next()
-        if first is None or first.time is None:
-            return False
-        self._held = first
-        self._decoded = round((first.time - self._origin) * self.rate)
-        self._drop = frame - self._decoded
-        self.errors = 0
-        return 0 <= self._decoded <= frame
+        # Every frame on the way tells the time anew: in Ogg the first ones behind a seek are wrong about it.
+        while (held := self._next()) is not None:
+            if held.time is None:
+                return False
+            begin = self._place(held, held.time - self._origin)
+            if begin > frame or begin < 0:
+                return False
+            if begin + held.samples * self.rate / held.sample_rate > frame:
+                self._held = held
+                self._decoded = begin
+                self._drop = frame - begin
+                # Decoders complain while they find their feet.
+                self.errors = 0
+                return True
+        return False
+
+    def _place(self, held: av.AudioFrame, time: float) -> int:
+        """Where a frame begins, to the sample, even where the container's clock is not that fine.
+
+        ASF, Matroska and FLV tell the time in milliseconds, and in bare AC-3 the rounding of every frame adds up. But
+        frames are nearly always of one length, behind a first one that may be shorter.
+        """
+        begin = round(time * self.rate)
+        base = self._stream.time_base
+        if base is None or held.sample_rate != self.rate:
+            return begin
+        if self._content.container.name in ("ac3", "eac3") and held.duration:
+            return round(time / float(held.duration * base)) * held.samples
+        doubt = math.ceil(base * self.rate)
+        exact = self._first + round((begin - self._first) / held.samples) * held.samples
+        return exact if doubt > 1 and abs(exact - begin) <= doubt < held.samples // 2 else begin
 
     def read(self, frames: int) -> Chunk | None:
         count = max(1, min(frames, CHUNK // self.channels))
@@ -221,9 +247,6 @@ class AvReader:
             self._decoded += passed
             if self._drop > 0:
                 self._drop -= passed
-                if self._drop <= 0:
-                    # Decoders complain while they find their feet.
-                    self.errors = 0
                 continue
             scale, offset = _SCALES[name.removesuffix("p")]
             values = block.to_ndarray()
