@@ -246,6 +246,12 @@ def test_lines_and_dots_take_any_numbers(points: list[tuple[float, float]], name
     rendered(charts.scatter("b", [charts.Point(x, y, tip=name) for x, y in points], title=name, diagonal=True))
 
 
+@pytest.mark.parametrize("points", [[(0.0, 1.0), (1e-308, 1.0)], [(1e6, 0.0), (1e6, 5e-324)]])
+def test_a_diagonal_that_the_axes_do_not_reach_is_not_drawn(points: list[tuple[float, float]]) -> None:
+    root = rendered(charts.scatter("b", [charts.Point(x, y) for x, y in points], title="t", diagonal=True))
+    assert not [element for element in root.iter() if element.get("class") == "rule"]
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(names, st.floats(-5, 5), st.floats(0, 2)), min_size=1, max_size=6))
 def test_bars_and_intervals_take_any_numbers(rows: list[tuple[str, float, float]]) -> None:

@@ -40,8 +40,7 @@ def line_chart(
     frame = _frame(width, height, used, x, y, x.range or spread(xs, pad=0.02), y_range)
     parts = [*entries, *frame.draw()]
     if diagonal:
-        low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
-        parts.append(line(frame.x(low), frame.y(low), frame.x(high), frame.y(high), "rule"))
+        parts += _diagonal(frame)
     for band in bands:
         inside = [point for point in band.points if all(math.isfinite(value) for value in point)]
         upper = [(frame.x(a), frame.y.held(high)) for a, _, high in inside]
@@ -83,8 +82,7 @@ def scatter(
     frame = _frame(width, height, used, x, y, *ranges)
     parts = [*entries, *frame.draw()]
     if diagonal:
-        low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
-        parts.append(line(frame.x(low), frame.y(low), frame.x(high), frame.y(high), "rule"))
+        parts += _diagonal(frame)
     under, over = _rules(frame, rules, [(p.x, p.y) for p in points])
     parts += under
     parts += [
@@ -93,6 +91,14 @@ def scatter(
         if math.isfinite(p.x) and math.isfinite(p.y)
     ]
     return document(name, width, height + used, [*parts, *over], title=title, description=description)
+
+
+def _diagonal(frame: Frame) -> list[str]:
+    """The line y = x as far as both axes reach; nothing where their ranges do not meet."""
+    low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
+    if not low < high:
+        return []
+    return [line(frame.x(low), frame.y(low), frame.x(high), frame.y(high), "rule")]
 
 
 def _frame(width: float, height: float, used: float, x: Axis, y: Axis, x_range: Pair, y_range: Pair) -> Frame:
