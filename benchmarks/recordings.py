@@ -5,9 +5,9 @@
 Every clip under ``gtzan/audio`` of the shared data (EARMARK_SHARED or ``../shared``) is altered in each of the ways
 below, and originals and altered copies are searched together, as ``find_repeats`` does with any 200 clips. Printed
 per alteration: recall, the lowest and the median score of the true pairs, wrong pairs found, and how near the nearest
-pair of unrelated clips came to being accepted (1: it was). The thresholds in ``earmark.recordings`` were
-chosen on this table. Then the 1000 rows of ``gtzan/mel.npz`` are searched (which the thresholds have not seen) and
-the pairs compared with the artists and titles that GTZAN's catalogue names.
+pair of unrelated clips came to being accepted (1: it was). The thresholds in ``earmark.recordings`` are held
+to this table. Then the 1000 rows of ``gtzan/mel.npz`` are searched (whose pairs had been seen when the thresholds
+were set, so it is no blind test) and the pairs compared with the artists and titles that GTZAN's catalogue names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bundles: what they refuse, that nothing is needed but the base install, and one front end for training and serving."""
+"""Bundles: what they refuse, that the base install suffices, and one front end for training and serving."""
 
 from __future__ import annotations
 

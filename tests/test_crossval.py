@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learning import blobs
 
 from earmark.crossval import crossval
 from earmark.errors import InputError, StoreError
@@ -20,6 +19,7 @@ from earmark.folds import PROTOCOLS, default_protocol, group_numbers, inner_spli
 from earmark.learners import HeadLearner, learner_names, make_learner
 from earmark.models.config import HeadConfig, TrainingConfig
 from earmark.runs import load_run
+from learning import blobs
 
 SMALL = HeadLearner(HeadConfig("tl-cnn-gru", units=4), TrainingConfig(epochs=12, batch_size=16, learning_rate=0.01))
 
