@@ -167,7 +167,7 @@ def test_the_map_is_one_safe_page_that_holds_every_track(library: Library) -> No
 def test_text_from_tags_cannot_become_markup() -> None:
     evil = "</script><script>alert(1)</script>"
     track = Track(1, f"/m/{evil}.mp3", "rock", 0.5, details=Details(evil, evil))
-    html = map_page([(track, (0.5, 0.5))], title=evil)
+    html = map_page([track], np.array([[0.5, 0.5]], np.float32), title=evil)
     assert html.count("</script>") == 1
     assert "alert(1)</script>" not in html
-    assert map_page([]).count("</script>") == 1
+    assert map_page([], np.zeros((0, 2), np.float32)).count("</script>") == 1

@@ -153,9 +153,8 @@ def fit_projection(sample: NDArray[np.float32]) -> tuple[NDArray[np.float32], ND
     if not len(sample):
         return np.zeros(size, np.float32), np.zeros((size, 1), np.float32)
     mean = sample.mean(axis=0, dtype=np.float64)
-    centred = sample - mean.astype(np.float32)
-    # Products in single precision are four times as fast and far more exact than a few thousand tracks are typical.
-    values, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(sample))
+    centred = sample - mean
+    values, directions = np.linalg.eigh(centred.T @ centred / len(sample))
     values, directions = values[::-1][:LARGEST], directions[:, ::-1][:, :LARGEST]
     deviations = np.sqrt(np.maximum(values, 0))
     kept = deviations > max(_NOISE * deviations[0], 1e-9)
@@ -171,8 +170,7 @@ def _sample(catalogue: Catalogue, bundle: int, total: int) -> NDArray[np.float32
     step = max(1, -(-total // _SAMPLE))
     parts, place = [], 0
     for _, embeddings in catalogue.embeddings(bundle):
-        # A copy, as a view would keep all of the portion.
-        parts.append(embeddings[-place % step :: step].copy())
+        parts.append(embeddings[-place % step :: step])
         place += len(embeddings)
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
