@@ -45,7 +45,8 @@ def outcome(path: str, label: str = "bass", *, details: Details | None = None, k
         "problems": ["truncated"],
     }
     embedding = np.arange(16, dtype=np.float32)
-    return Outcome(path, row, embedding.tobytes(), b"print", seen=Seen(key, details or Details()))
+    timbre = np.ones(80, np.float32)
+    return Outcome(path, row, embedding.tobytes(), timbre.tobytes(), b"print", seen=Seen(key, details or Details()))
 
 
 @pytest.fixture
@@ -68,9 +69,11 @@ def test_what_is_written_is_read_again(ledger: Ledger) -> None:
     assert track.seconds == pytest.approx(30.1)
     assert track.warnings == ("truncated",)
     assert track.name == "An Ärtist - Title"
-    [(numbers, embeddings)] = ledger.embeddings(1)
+    [(numbers, embeddings, timbres, probabilities)] = ledger.sounds(1)
     assert numbers == [number]
     assert np.array_equal(embeddings[0], np.arange(16))
+    assert np.array_equal(timbres[0], np.ones(80))
+    assert probabilities[0].tolist() == pytest.approx([0.7, 0.1, 0.1, 0.1])
     assert ledger.prints([number]) == {number: b"print"}
     assert ledger.probabilities(1)[0] == LABELS
 
@@ -81,7 +84,7 @@ def test_a_file_has_one_row_and_its_last_outcome_counts(ledger: Ledger) -> None:
     assert list(ledger.tracks()) == []
     [failure] = ledger.failures()
     assert (failure.problem, failure.reason, failure.label) == ("empty", "It is empty.", "")
-    assert list(ledger.embeddings(1)) == []
+    assert list(ledger.sounds(1)) == []
     ledger.write(outcome("/m/a.mp3", "hiss"), STATE, bundle=1, windows=3)
     assert [t.label for t in ledger.tracks()] == ["hiss"]
     assert list(ledger.failures()) == []
@@ -100,7 +103,7 @@ def test_a_removed_track_is_out_of_sight_until_it_comes_back(ledger: Ledger) -> 
     number = ledger.write(outcome("/m/a.mp3"), STATE, bundle=1, windows=3)
     ledger.mark_removed([number])
     assert list(ledger.tracks()) == []
-    assert list(ledger.embeddings(1)) == []
+    assert list(ledger.sounds(1)) == []
     assert [t.removed for t in ledger.tracks(removed=True)] == [True]
     ledger.touch(number, STATE)
     assert [t.path for t in ledger.tracks()] == ["/m/a.mp3"]
@@ -114,7 +117,7 @@ def test_copies_and_moves_take_along_what_is_known(ledger: Ledger) -> None:
         "/m/b.mp3": ("bass", "Moved"),
         "/m/copy.mp3": ("bass", "Copy"),
     }
-    assert sum(len(numbers) for numbers, _ in ledger.embeddings(1)) == 2
+    assert sum(len(numbers) for numbers, *_ in ledger.sounds(1)) == 2
 
 
 def test_every_change_is_noticed(ledger: Ledger) -> None:

@@ -55,9 +55,9 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
             details = Details(f"Artist {number % 20}", f"Song {number}", year=1950 + number)
             seen = Seen(number.to_bytes(16), details)
             path_ = f"/music/{number:02}.mp3"
-            ledger.write(
-                Outcome(path_, row, embedding.tobytes(), b"", seen=seen), FileState(1, 2, 3), bundle=1, windows=3
-            )
+            timbre = np.zeros(80, np.float32).tobytes()
+            outcome = Outcome(path_, row, embedding.tobytes(), timbre, seen=seen)
+            ledger.write(outcome, FileState(1, 2, 3), bundle=1, windows=3)
     return path
 
 
@@ -73,7 +73,8 @@ def numbers(matches: list) -> list[int]:  # type: ignore[type-arg]
 
 def test_a_way_leads_from_one_song_to_the_other_without_a_jump(library: Library) -> None:
     way = numbers(library.playlist("/music/05.mp3", to="/music/25.mp3", n=6, per_artist=0))
-    assert way == [5, 9, 13, 17, 21, 25]
+    assert (way[0], way[-1], len(way)) == (5, 25, 6)
+    assert all(2 <= step <= 6 for step in np.diff(way)), way
     assert numbers(library.playlist("/music/25.mp3", to="/music/05.mp3", n=6, per_artist=0)) == way[::-1]
     assert numbers(library.playlist("/music/05.mp3", to="/music/07.mp3", n=2)) == [5, 7]
 
@@ -167,7 +168,7 @@ def test_the_map_is_one_safe_page_that_holds_every_track(library: Library) -> No
 def test_text_from_tags_cannot_become_markup() -> None:
     evil = "</script><script>alert(1)</script>"
     track = Track(1, f"/m/{evil}.mp3", "rock", 0.5, details=Details(evil, evil))
-    html = map_page([track], np.array([[0.5, 0.5]], np.float32), title=evil)
+    html = map_page([(track, (0.5, 0.5))], title=evil)
     assert html.count("</script>") == 1
     assert "alert(1)</script>" not in html
-    assert map_page([], np.zeros((0, 2), np.float32)).count("</script>") == 1
+    assert map_page([]).count("</script>") == 1

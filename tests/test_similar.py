@@ -16,12 +16,13 @@ from bundles import BANDS, LABELS, tiny_bundle
 from earmark.errors import InputError
 from earmark.front_end import MEL, REPORT, FrontEnd
 from earmark.library.details import Details
-from earmark.library.index import Index, fit_projection, normalised, open_index
+from earmark.library.index import DIRECTIONS, Index, fit_projection, normalised, open_index
 from earmark.library.layout import layout
 from earmark.library.ledger import Ledger
 from earmark.library.library import Library
 from earmark.library.prints import SAME, Print, agreement, make_print
 from earmark.library.similar import Chooser, choose, ranked, song_name
+from earmark.library.timbre import SIZE, Timbre
 from earmark.library.track import FileState, Track
 from earmark.library.worker import Outcome, Seen
 from earmark.spectrogram import fit_window, spectrogram
@@ -44,7 +45,8 @@ def outcome(number: int, embedding: NDArray[np.float32], details: Details, secon
     signs = np.sign(np.random.default_rng(number).normal(size=(16, 97))).astype(np.int8)
     print_ = Print(85.0, signs).pack()
     seen = Seen(number.to_bytes(16), details)
-    return Outcome(f"/m/{number:05}.mp3", row, embedding.tobytes(), print_, seen=seen)
+    timbre = np.random.default_rng(number + 10_000).normal(size=SIZE).astype(np.float32)
+    return Outcome(f"/m/{number:05}.mp3", row, embedding.tobytes(), timbre.tobytes(), print_, seen=seen)
 
 
 def fill(path: Path, embeddings: NDArray[np.float32], artists: int = 7) -> None:
@@ -79,11 +81,17 @@ def library(catalogue: Path) -> Iterator[Library]:
 def test_the_search_finds_exactly_the_nearest(
     library: Library, catalogue: Path, embeddings: NDArray[np.float32]
 ) -> None:
-    stored = embeddings.astype(np.float16).astype(np.float64)
-    centred = stored - stored.mean(axis=0)
-    values, directions = np.linalg.eigh(centred.T @ centred / len(centred))
-    vectors = centred @ directions / values**0.25
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    def part(values: NDArray[np.float32], largest: int) -> NDArray[np.float64]:
+        stored = values.astype(np.float16).astype(np.float64)
+        left, deviations, _ = np.linalg.svd(stored - stored.mean(axis=0), full_matrices=False)
+        projected = (left * np.sqrt(deviations))[:, :largest]
+        return np.asarray(projected / np.linalg.norm(projected, axis=1, keepdims=True))
+
+    outcomes = [outcome(number, embedding, Details()) for number, embedding in enumerate(embeddings)]
+    timbres = np.stack([np.frombuffer(o.timbre, np.float32) for o in outcomes])
+    roots = np.sqrt([[o.row["probabilities"][name] for name in LABELS] for o in outcomes])  # type: ignore[index]
+    parts = [part(embeddings, DIRECTIONS[0]), part(timbres, DIRECTIONS[1]), roots]
+    vectors = np.concatenate(parts, axis=1) / np.sqrt(3)
     for seeds in ([0], [5], [3, 90, 200]):
         names = [f"/m/{seed:05}.mp3" for seed in seeds]
         found = library.similar(*names, n=10, per_artist=0)
@@ -170,13 +178,11 @@ def test_a_catalogue_of_the_same_name_made_anew_is_not_taken_for_the_old_one(
 def test_a_projection_needs_no_minimum_of_tracks() -> None:
     rng = np.random.default_rng(0)
     for count in (0, 1, 2, 5):
-        mean, projection = fit_projection(rng.normal(size=(count, 40)).astype(np.float32))
-        assert projection.shape[0] == len(mean)
-        assert projection.shape[1] == max(1, min(count - 1, 40))
-        assert np.isfinite(projection).all()
+        fitted = fit_projection(rng.normal(size=(count, 40)).astype(np.float32), 3)
+        assert fitted.directions.shape == (40, max(1, min(count - 1, 3)))
+        assert np.isfinite(fitted.directions).all()
     same = np.ones((10, 40), np.float32)
-    mean, projection = fit_projection(same)
-    assert np.all(normalised((same - mean) @ projection) == 0)
+    assert np.all(fit_projection(same, 3).apply(same) == 0)
 
 
 @settings(deadline=None, max_examples=40)
@@ -253,6 +259,23 @@ def test_a_print_survives_packing() -> None:
     assert copy.start == 12.5
     assert np.array_equal(copy.signs, original.signs)
     assert set(np.unique(original.signs)) == {-1, 0, 1}
+
+
+@pytest.mark.parametrize("front_end", [MEL, REPORT], ids=["mel", "stft"])
+def test_timbre_tells_a_voice_from_another_and_not_the_tune(front_end: FrontEnd) -> None:
+    def timbre(*sounds: NDArray[np.float32]) -> NDArray[np.float32]:
+        kept = Timbre(front_end)
+        for sound in sounds:
+            kept.add(spectrogram(fit_window(sound, front_end), front_end))
+        return kept.mean()
+
+    dull = [np.convolve(piece(seed), np.ones(12) / 12, "same").astype(np.float32) for seed in (1, 2)]
+    bright, dull_ones = [timbre(piece(seed)) for seed in (1, 2)], [timbre(sound) for sound in dull]
+    inside = np.linalg.norm(bright[0] - bright[1]) + np.linalg.norm(dull_ones[0] - dull_ones[1])
+    across = np.linalg.norm(bright[0] - dull_ones[0]) + np.linalg.norm(bright[1] - dull_ones[1])
+    assert inside < across
+    assert timbre(piece(1), piece(2)) == pytest.approx((bright[0] + bright[1]) / 2, abs=1e-4)
+    assert timbre().shape == (SIZE,)
 
 
 def test_the_same_recording_in_another_file_is_left_out_whatever_its_tags(tmp_path: Path) -> None:

@@ -151,29 +151,41 @@ class Catalogue:
         """Tracks that are there and were heard by one bundle."""
         return int(
             self._one(
-                "SELECT count(*) FROM tracks JOIN embeddings ON track = id WHERE bundle = ? AND removed IS NULL",
+                "SELECT count(*) FROM tracks JOIN sounds ON track = id WHERE bundle = ? AND removed IS NULL",
                 (bundle,),
             )[0]
         )
 
-    def embeddings(self, bundle: int) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        """Numbers and embeddings (n, d) of the tracks that are there and were heard by one bundle, in portions."""
+    def sounds(
+        self, bundle: int
+    ) -> Iterator[tuple[list[int], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]:
+        """What tracks that are there sound like to one bundle, in portions of some thousand.
+
+        Yields
+        ------
+        tuple
+            Numbers, embeddings (n, d), timbres (n, t) and probabilities (n, genres).
+        """
         import numpy as np
 
         last = -1
         while True:
             rows = list(
                 self._all(
-                    "SELECT tracks.id, vector FROM tracks JOIN embeddings ON track = tracks.id "
+                    "SELECT tracks.id, embedding, timbre, probabilities FROM tracks JOIN sounds ON track = tracks.id "
                     "WHERE tracks.id > ? AND bundle = ? AND removed IS NULL ORDER BY tracks.id LIMIT ?",
                     (last, bundle, _CHUNK),
                 )
             )
             if not rows:
                 return
-            last = int(rows[-1][0])
-            matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f2").reshape(len(rows), -1)
-            yield [int(row[0]) for row in rows], matrix.astype(np.float32)
+            numbers = [int(row[0]) for row in rows]
+            last = numbers[-1]
+            parts = []
+            for column, kind in ((1, "<f2"), (2, "<f2"), (3, "<f4")):
+                matrix = np.frombuffer(b"".join(row[column] for row in rows), kind)
+                parts.append(matrix.reshape(len(rows), -1).astype(np.float32))
+            yield numbers, parts[0], parts[1], parts[2]
 
     def probabilities(self, bundle: int) -> tuple[tuple[str, ...], list[int], NDArray[np.float32]]:
         """Genres, numbers and probabilities (n, genres) of the tracks that are there and were heard by one bundle."""
@@ -193,7 +205,7 @@ class Catalogue:
     def prints(self, numbers: Sequence[int]) -> dict[int, bytes]:
         """Packed prints (:mod:`earmark.library.prints`) of tracks, by number."""
         marks = ",".join("?" * len(numbers))
-        rows = self._all(f"SELECT track, print FROM embeddings WHERE track IN ({marks})", [int(n) for n in numbers])
+        rows = self._all(f"SELECT track, print FROM sounds WHERE track IN ({marks})", [int(n) for n in numbers])
         return {int(number): bytes(data) for number, data in rows if data}
 
     def select(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

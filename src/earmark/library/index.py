@@ -1,10 +1,11 @@
 """Vectors to search with, kept beside the catalogue as a memory-mapped file and made anew when it has changed.
 
-An embedding is turned into a search vector in three steps, fitted to the library at hand: its mean is taken away (raw
-embeddings share a large part that says nothing), it is projected on at most 128 principal components, and each
-component is divided by the square root of its standard deviation, so that the few strongest do not decide alone;
-then the vector is brought to length 1. ``benchmarks/similar.py`` measures what each step is worth. Search over these
-vectors is exact.
+A track's vector has three parts, each of length 1, that count alike: its embedding, its timbre
+(:mod:`earmark.library.timbre`) and the square roots of its genres' probabilities (whose product for two tracks is the
+Bhattacharyya coefficient of the two mixtures). Embedding and timbre are fitted to the library at hand: the mean is
+taken away (raw ones share a large part that says nothing), they are projected on principal components, and each
+component is divided by the square root of its standard deviation, so that the few strongest do not decide alone.
+``benchmarks/similar.py`` measures what each part and step is worth. Search over these vectors is exact.
 """
 
 from __future__ import annotations
@@ -25,11 +26,25 @@ from earmark.library.catalogue import Catalogue
 from earmark.progress import Progress, Step, silent
 
 FORMAT = 1
-LARGEST = 128
-# Enough tracks for a mean and 128 directions; more would only take time.
+_PARTS = ("embedding", "timbre")
+DIRECTIONS = (96, 32)
+"""How many principal components embedding and timbre keep at most."""
+# Enough tracks for a mean and 96 directions; more would only take time.
 _SAMPLE = 8192
 # Directions with less than this share of the strongest one's deviation are rounding noise.
-_NOISE = 1e-4
+_NOISE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A mean (d,) to take away and directions (d, k) to look along, both float32."""
+
+    mean: NDArray[np.float32]
+    directions: NDArray[np.float32]
+
+    def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., d) to (..., k), of length 1."""
+        return normalised((values - self.mean) @ self.directions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +56,15 @@ class Index:
     numbers
         int64 (n,): tracks by their numbers in the catalogue, rising.
     vectors
-        float32 (n, k), each of length 1 (or 0), usually memory-mapped.
-    mean, projection
-        float32 (d,) and (d, k): how an embedding becomes a vector.
+        float32 (n, k), each of length 1, usually memory-mapped.
+    embedding, timbre
+        How these become parts of a vector.
     """
 
     numbers: NDArray[np.int64]
     vectors: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    projection: NDArray[np.float32]
+    embedding: Projection
+    timbre: Projection
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -59,9 +74,11 @@ class Index:
         places = np.minimum(np.searchsorted(self.numbers, numbers), max(0, len(self) - 1))
         return places[self.numbers[places] == numbers] if len(self) else places[:0]
 
-    def vector(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The search vector (k,) of an embedding (d,)."""
-        return normalised((embedding - self.mean) @ self.projection)
+    def vector(
+        self, embedding: NDArray[np.float32], timbre: NDArray[np.float32], probabilities: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The search vector (k,) of a track that is not in the catalogue; probabilities in the bundle's order."""
+        return _join(self.embedding, self.timbre, embedding, timbre, probabilities)
 
     def scores(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cosine similarity (n,) of every track with a vector (k,) of length 1."""
@@ -102,77 +119,91 @@ def _read(folder: Path, state: dict[str, object]) -> Index | None:
             return None
         part = folder / str(said["part"])
         with np.load(part.with_suffix(".npz"), allow_pickle=False) as archive:
-            numbers, mean, projection = archive["numbers"], archive["mean"], archive["projection"]
+            numbers = archive["numbers"]
+            parts = [Projection(archive[f"{name} mean"], archive[f"{name} directions"]) for name in _PARTS]
         vectors = np.load(part.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, KeyError, AttributeError, EOFError):
         # It is only a copy of what the catalogue knows.
         return None
-    if vectors.shape != (len(numbers), projection.shape[-1]) or vectors.dtype != np.float32:
+    if vectors.ndim != 2 or len(vectors) != len(numbers) or vectors.dtype != np.float32:
         return None
-    return Index(numbers, vectors, mean, projection)
+    return Index(numbers, vectors, *parts)
 
 
 def _build(catalogue: Catalogue, bundle: int, folder: Path, state: dict[str, object], progress: Progress) -> Index:
     total = catalogue.count(bundle)
-    mean, projection = fit_projection(_sample(catalogue, bundle, total))
+    samples = _samples(catalogue, bundle, total)
+    embedding, timbre = (fit_projection(s, k) for s, k in zip(samples, DIRECTIONS, strict=True))
+    size = embedding.directions.shape[1] + timbre.directions.shape[1] + len(catalogue.labels_of(bundle))
     token = secrets.token_hex(8)
     vectors: NDArray[np.float32] | None = None
     # Where nothing can be written the vectors are only kept in memory.
     with contextlib.suppress(OSError):
         folder.mkdir(exist_ok=True)
         if total:
-            shape = (total, projection.shape[1])
-            vectors = np.lib.format.open_memmap(folder / f"{token}.npy", "w+", dtype=np.float32, shape=shape)
+            vectors = np.lib.format.open_memmap(folder / f"{token}.npy", "w+", dtype=np.float32, shape=(total, size))
     written = vectors is not None
     if vectors is None:
-        vectors = np.empty((total, projection.shape[1]), np.float32)
+        vectors = np.empty((total, size), np.float32)
     numbers = np.empty(total, np.int64)
     done = 0
-    for some, embeddings in catalogue.embeddings(bundle):
+    for some, *sounds in catalogue.sounds(bundle):
         # A scan may be adding tracks at this moment; they wait for the next time.
         count = min(len(some), total - done)
         numbers[done : done + count] = some[:count]
-        vectors[done : done + count] = normalised((embeddings[:count] - mean) @ projection)
+        vectors[done : done + count] = _join(embedding, timbre, *(part[:count] for part in sounds))
         done += count
         progress(Step("preparing the search", done, total))
     if written and done == total:
         with contextlib.suppress(OSError, InputError):
             vectors.flush()  # type: ignore[attr-defined]
-            np.savez(folder / f"{token}.npz", numbers=numbers, mean=mean, projection=projection)
+            arrays: dict[str, Any] = {"numbers": numbers}
+            for name, part in zip(_PARTS, (embedding, timbre), strict=True):
+                arrays |= {f"{name} mean": part.mean, f"{name} directions": part.directions}
+            np.savez(folder / f"{token}.npz", **arrays)
             write_json(folder / "index.json", {**state, "part": token})
             _remove_others(folder, token)
-    return Index(numbers[:done], vectors[:done], mean, projection)
+    return Index(numbers[:done], vectors[:done], embedding, timbre)
 
 
-def fit_projection(sample: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean (d,) and projection (d, k) for embeddings like those of a sample (n, d).
+def _join(embedding: Projection, timbre: Projection, *sounds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Embeddings, timbres and probabilities (..., d) to vectors (..., k)."""
+    parts = [embedding.apply(sounds[0]), timbre.apply(sounds[1]), normalised(np.sqrt(sounds[2]))]
+    return normalised(np.concatenate(parts, axis=-1))
 
-    k is at most :data:`LARGEST`, and smaller where the sample has fewer directions; at least 1.
-    """
+
+def fit_projection(sample: NDArray[np.float32], largest: int) -> Projection:
+    """The projection for values like those of a sample (n, d), on at most `largest` directions, at least 1."""
     size = sample.shape[1]
     if not len(sample):
-        return np.zeros(size, np.float32), np.zeros((size, 1), np.float32)
-    mean = sample.mean(axis=0, dtype=np.float64)
+        return Projection(np.zeros(size, np.float32), np.zeros((size, 1), np.float32))
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = sample - mean
-    values, directions = np.linalg.eigh(centred.T @ centred / len(sample))
-    values, directions = values[::-1][:LARGEST], directions[:, ::-1][:, :LARGEST]
+    # Products in single precision are four times as fast and far more exact than a few thousand tracks are typical.
+    values, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(sample))
+    values, directions = values[::-1][:largest], directions[:, ::-1][:, :largest]
     deviations = np.sqrt(np.maximum(values, 0))
     kept = deviations > max(_NOISE * deviations[0], 1e-9)
     if not kept.any():
-        return mean.astype(np.float32), np.zeros((size, 1), np.float32)
+        return Projection(mean, np.zeros((size, 1), np.float32))
     directions = directions[:, kept]
     # A direction's sign is arbitrary; fixing it makes maps and files the same everywhere.
     directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
-    return mean.astype(np.float32), (directions / np.sqrt(deviations[kept])).astype(np.float32)
+    return Projection(mean, (directions / np.sqrt(deviations[kept])).astype(np.float32))
 
 
-def _sample(catalogue: Catalogue, bundle: int, total: int) -> NDArray[np.float32]:
+def _samples(catalogue: Catalogue, bundle: int, total: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embeddings and timbres of evenly spread tracks."""
     step = max(1, -(-total // _SAMPLE))
-    parts, place = [], 0
-    for _, embeddings in catalogue.embeddings(bundle):
-        parts.append(embeddings[-place % step :: step])
-        place += len(embeddings)
-    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    embeddings, timbres, place = [], [], 0
+    for some, embedding, timbre, _ in catalogue.sounds(bundle):
+        # Copies, as views would keep all of the portion.
+        embeddings.append(embedding[-place % step :: step].copy())
+        timbres.append(timbre[-place % step :: step].copy())
+        place += len(some)
+    if not embeddings:
+        return np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32)
+    return np.concatenate(embeddings), np.concatenate(timbres)
 
 
 def _remove_others(folder: Path, token: str) -> None:

@@ -98,10 +98,11 @@ class Ledger(Catalogue):
                 f"ON CONFLICT (path) DO UPDATE SET {changes} RETURNING id",
                 values,
             )[0]
-            self._connection.execute("DELETE FROM embeddings WHERE track = ?", (number,))
+            self._connection.execute("DELETE FROM sounds WHERE track = ?", (number,))
             if outcome.row is not None:
                 self._connection.execute(
-                    "INSERT INTO embeddings VALUES (?, ?, ?)", (number, _half(outcome.embedding), outcome.print)
+                    "INSERT INTO sounds VALUES (?, ?, ?, ?)",
+                    (number, _half(outcome.embedding), _half(outcome.timbre), outcome.print),
                 )
             self._changed()
         return int(number)
@@ -132,7 +133,8 @@ class Ledger(Catalogue):
                 fresh | {"id": number},
             )[0]
             self._connection.execute(
-                "INSERT INTO embeddings SELECT ?, vector, print FROM embeddings WHERE track = ?", (new, number)
+                "INSERT INTO sounds SELECT ?, embedding, timbre, print FROM sounds WHERE track = ?",
+                (new, number),
             )
             self._changed()
 

@@ -253,9 +253,9 @@ class Library:
 
         index = open_index(self._catalogue, progress=progress)
         places = layout(index.vectors, progress=progress)
-        found = {track.id: track for track in self._catalogue.tracks()}
-        rows = [row for row, number in enumerate(index.numbers.tolist()) if number in found]
-        return map_page([found[int(index.numbers[row])] for row in rows], places[rows], title=title)
+        rows = {number: row for row, number in enumerate(index.numbers.tolist())}
+        tracks = (track for track in self._catalogue.tracks() if track.id in rows)
+        return map_page(((track, places[rows[track.id]]) for track in tracks), title=title)
 
     def _start(
         self, seeds: Sequence[str | os.PathLike[str]], bundle: str | os.PathLike[str] | None, progress: Progress

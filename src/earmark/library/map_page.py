@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from earmark.library.track import Track
 from earmark.names import printable
@@ -17,17 +14,16 @@ from earmark.names import printable
 # Places are written as whole numbers: no screen shows more.
 _GRID = 20000
 _PLACE = "/*DATA*/"
+_COLUMNS = ("x", "y", "label", "sure", "unsure", "artist", "name", "year", "path")
 
 
-def map_page(tracks: Sequence[Track], places: NDArray[np.float32], *, title: str = "Music library") -> str:
+def map_page(points: Iterable[tuple[Track, Sequence[float]]], *, title: str = "Music library") -> str:
     """An HTML page that draws tracks as points.
 
     Parameters
     ----------
-    tracks
-        What to draw.
-    places
-        (n, 2) in the unit square, in the order of the tracks.
+    points
+        Tracks and their places (x, y) in the unit square.
     title
         Heading of the page.
 
@@ -35,23 +31,32 @@ def map_page(tracks: Sequence[Track], places: NDArray[np.float32], *, title: str
     -----
     All text from tags and file names reaches the page as JSON and is shown by scripts as text, never as markup.
     """
-    labels = sorted({track.label for track in tracks})
-    folder = _common_folder([track.path for track in tracks])
-    grid = np.round(np.clip(places, 0, 1) * _GRID).astype(int)
+    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    for track, (x, y) in points:
+        details = track.details
+        row = (
+            round(float(x) * _GRID),
+            round(float(y) * _GRID),
+            track.label,
+            round(track.confidence * 100),
+            int(track.unsure),
+            details.artist or "",
+            details.title or track.name,
+            details.year or 0,
+            track.path,
+        )
+        for name, value in zip(_COLUMNS, row, strict=True):
+            columns[name].append(value)
+    labels = sorted(set(columns["label"]))
+    folder = _common_folder(columns["path"])
     data: dict[str, Any] = {
         "title": title,
         "folder": printable(folder),
         "grid": _GRID,
         "labels": labels,
-        "x": grid[:, 0].tolist(),
-        "y": grid[:, 1].tolist(),
-        "label": [labels.index(track.label) for track in tracks],
-        "sure": [round(track.confidence * 100) for track in tracks],
-        "unsure": [int(track.unsure) for track in tracks],
-        "artist": [track.details.artist or "" for track in tracks],
-        "name": [track.details.title or track.name for track in tracks],
-        "year": [track.details.year or 0 for track in tracks],
-        "path": [printable(os.path.relpath(track.path, folder) if folder else track.path) for track in tracks],
+        **columns,
+        "label": [labels.index(label) for label in columns["label"]],
+        "path": [printable(path[len(folder) :].lstrip(os.sep) if folder else path) for path in columns["path"]],
     }
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     # "</script>" inside a string would end the script for the browser.

@@ -52,9 +52,10 @@ CREATE TABLE tracks (
     done REAL NOT NULL
 );
 CREATE INDEX tracks_content ON tracks (content);
-CREATE TABLE embeddings (
+CREATE TABLE sounds (
     track INTEGER PRIMARY KEY REFERENCES tracks ON DELETE CASCADE,
-    vector BLOB NOT NULL,
+    embedding BLOB NOT NULL,
+    timbre BLOB NOT NULL,
     print BLOB NOT NULL
 );
 CREATE TABLE roots (

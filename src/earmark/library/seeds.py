@@ -81,20 +81,20 @@ def find_seeds(
         one = next(iter(known.values()))
         raise InputError(f"{printable(one.path)} is gone, or was heard by an older bundle. Run earmark scan first.")
     if strange:
-        heard = _hear(catalogue, strange, bundle)
+        labels, heard = _hear(catalogue, strange, bundle)
         for number, outcome in enumerate(heard, 1):
             seeds.tracks.append(_track(-number, outcome))
             seeds.prints[-number] = Print.unpack(outcome.print) if outcome.print else None
-            vectors.append(index.vector(np.frombuffer(outcome.embedding, np.float32))[None])
+            vectors.append(_vector(index, outcome, labels)[None])
     seeds.vectors = np.concatenate(vectors)
     return seeds
 
 
-def _hear(catalogue: Catalogue, paths: Sequence[str], bundle: Path | None) -> list[Outcome]:
+def _hear(catalogue: Catalogue, paths: Sequence[str], bundle: Path | None) -> tuple[tuple[str, ...], list[Outcome]]:
     newest = catalogue.newest_bundle()
     with Pool(bundle, jobs=1) as pool:
         outcomes = list(pool.run((Task(path, look=True) for path in paths), ordered=True))
-        heard_by = pool.ready.bundle if pool.ready else ""
+        heard_by, labels = (pool.ready.bundle, pool.ready.labels) if pool.ready else ("", ())
     for outcome in outcomes:
         if outcome.row is None:
             raise AudioError(str(outcome.reason), str(outcome.problem))
@@ -103,7 +103,16 @@ def _hear(catalogue: Catalogue, paths: Sequence[str], bundle: Path | None) -> li
             f"{printable(paths[0])} is not in the catalogue, which was filled by the bundle "
             f"{newest[2] if newest else '(none)'!r}. Name that one with --bundle, or scan the file first."
         )
-    return outcomes
+    return labels, outcomes
+
+
+def _vector(index: Index, outcome: Outcome, labels: Sequence[str]) -> NDArray[np.float32]:
+    known = (outcome.row or {})["probabilities"]
+    return index.vector(
+        np.frombuffer(outcome.embedding, np.float32),
+        np.frombuffer(outcome.timbre, np.float32),
+        np.array([known[label] for label in labels], np.float32),
+    )
 
 
 def _track(number: int, outcome: Outcome) -> Track:

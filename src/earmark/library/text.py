@@ -37,6 +37,7 @@ class TableWriter:
     def __init__(self, stream: IO[str], labels: Sequence[str], *, top_k: int = 3, timeline: bool = False) -> None:
         from rich.console import Console
 
+        self._stream = stream
         self._console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
         self._terminal = self._console.is_terminal
         self._top_k = top_k
@@ -64,9 +65,9 @@ class TableWriter:
         )
         if self._timeline:
             for line in draw_timeline(row["timeline"], solid=self._solid, width=self._console.width - 4):
-                self._console.print(f"    {line}")
+                self._print(f"    {line}")
         if self._terminal:
-            self._console.file.flush()
+            self._stream.flush()
 
     def finish(self) -> None:
         """A table needs no end."""
@@ -85,7 +86,13 @@ class TableWriter:
             line.append(f"{said:<{self._next}}  ", rest or "dim")
         line.append(f"{heard:<{_HEARD_WIDTH}}  ", rest)
         line.append(self._fit(path, self._console.width - line.cell_len) if self._terminal else path, rest)
-        self._console.print(line)
+        self._print(line)
+
+    def _print(self, line: Text | str) -> None:
+        # Through the stream that was given: rich would go round the one that keeps a progress bar and lines apart.
+        with self._console.capture() as captured:
+            self._console.print(line)
+        self._stream.write(captured.get())
 
     def _fit(self, path: str, width: int) -> str:
         """The end of a path, which says most, in so many columns."""
@@ -191,8 +198,11 @@ def bars(rows: Sequence[tuple[str, float, str]], *, width: int, solid: bool = Tr
 
 def can_print_blocks(stream: IO[str] | None = None) -> bool:
     """Whether a stream (default: standard output) takes block characters."""
+    stream = stream or sys.stdout
+    # A progress bar's stand-in for a stream does not tell its encoding.
+    stream = getattr(stream, "rich_proxied_file", stream)
     try:
-        (_SHADES + _EIGHTHS + "…").encode(getattr(stream or sys.stdout, "encoding", None) or "ascii")
+        (_SHADES + _EIGHTHS + "…").encode(getattr(stream, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True

@@ -88,8 +88,8 @@ class Outcome:
     row
         :meth:`earmark.predict.Prediction.to_dict`, with the timeline unless the task asks for a look; None if the
         file failed or was not heard.
-    embedding
-        float32, as bytes.
+    embedding, timbre
+        float32, as bytes; the second only if the task asks for a look (see :mod:`earmark.library.timbre`).
     print
         :meth:`earmark.library.prints.Print.pack` of the middle window, if the task asks for a look.
     problem, reason
@@ -101,6 +101,7 @@ class Outcome:
     path: str
     row: dict[str, Any] | None = None
     embedding: bytes = b""
+    timbre: bytes = b""
     print: bytes = b""
     problem: str | None = None
     reason: str | None = None
@@ -166,11 +167,15 @@ def look(path: str) -> Seen | None:
 def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcome:
     """Classify one file; whatever is wrong with it ends in the outcome."""
     from earmark.library.prints import Print, make_print
+    from earmark.library.timbre import Timbre
 
+    front_end = classifier.bundle.front_end
     prints: list[Print] = []
+    timbre = Timbre(front_end)
 
     def note(start: float, spectrogram: NDArray[np.uint8]) -> None:
-        prints.append(make_print(start, spectrogram, classifier.bundle.front_end))
+        prints.append(make_print(start, spectrogram, front_end))
+        timbre.add(spectrogram)
 
     try:
         prediction = classifier.classify(
@@ -192,6 +197,7 @@ def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcom
         task.path,
         prediction.to_dict(timeline=not task.look),
         prediction.embedding.tobytes(),
+        timbre.mean().tobytes(),
         b"" if middle is None else middle.first(lengths[middle.start]).pack(),
         seen=seen,
     )
