@@ -4,8 +4,8 @@
 
 For every clip the 10 nearest others are looked at: how many have its genre, how many its artist (of clips whose
 artist has others), and how many have its genre where its own artist and recording are left out. Embeddings are those
-of the packaged features; the genres' probabilities are out of fold: each is given by a model that saw neither the clip
-nor its artist nor its recording (logistic regression, five folds). Nothing of the search is fitted to genres or
+of the packaged features; the genres' probabilities are out of fold: each is given by a model that saw neither the
+clip nor its artist nor its recording (logistic regression, five folds). Nothing of the search is fitted to genres or
 artists.
 
 With the real clips at hand, prints are compared: unrelated clips with each other, and clips with coded, cut and
