@@ -17,7 +17,8 @@ import onnxruntime as ort
 import torch
 from transformers import MobileNetV2Config, MobileNetV2Model
 
-from earmark.finetune import feature_pool, fit_convnet
+from earmark.feature_pool import feature_pool
+from earmark.finetune import fit_convnet
 from earmark.models.backbone import Backbone
 from earmark.models.convnet import new_convnet
 from earmark.models.convnet_config import ConvNetConfig, FineTuneConfig

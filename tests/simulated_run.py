@@ -10,16 +10,8 @@ import numpy as np
 
 from earmark.files import write_json
 from earmark.metrics import softmax
-from earmark.runs import (
-    CLIP_COLUMNS,
-    CURVE_COLUMNS,
-    FOLD_COLUMNS,
-    ClipInfo,
-    evaluate_predictions,
-    load_run,
-    write_predictions,
-    write_rows,
-)
+from earmark.run_files import CLIP_COLUMNS, CURVE_COLUMNS, FOLD_COLUMNS, ClipInfo, write_predictions, write_rows
+from earmark.runs import evaluate_predictions, load_run
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from earmark import anatomy
-from earmark.anatomy import Anatomy, Claim, Condition, accuracy, best_epochs, explain, fold_accuracies
+from earmark.anatomy import Anatomy, Claim, Condition, explain
 from earmark.dataset import Clip, Dataset, make_dataset
 from earmark.errors import InputError
 from earmark.report.anatomy_page import anatomy_html, sentences
+from earmark.run_scores import accuracy, best_epochs, fold_accuracies, matching_epochs
 from page_checks import Page
 
 FOLDS = 4
@@ -128,8 +129,8 @@ def test_matching_takes_the_nearer_epoch(found: Anatomy) -> None:
     split = found.conditions[0].runs["split"]
     curve = replace(split.curves[0, 0], validation_accuracy=np.array([0.3, 0.5, 0.7, 0.8]))
     shown = replace(split, curves={(0, 0): curve})
-    assert anatomy.matching_epochs(shown, 0.55) == 2
-    assert anatomy.matching_epochs(shown, 0.65) == 3
-    assert anatomy.matching_epochs(shown, 0.2) == 1
-    assert anatomy.matching_epochs(shown, 0.9) is None
-    assert anatomy.matching_epochs(shown, 0.79) is None
+    assert matching_epochs(shown, 0.55) == 2
+    assert matching_epochs(shown, 0.65) == 3
+    assert matching_epochs(shown, 0.2) == 1
+    assert matching_epochs(shown, 0.9) is None
+    assert matching_epochs(shown, 0.79) is None

@@ -13,7 +13,8 @@ from torch import nn
 
 from earmark import finetune
 from earmark.errors import InputError, StoreError
-from earmark.finetune import FittedConvNet, feature_pool, fit_convnet
+from earmark.feature_pool import feature_pool
+from earmark.finetune import FittedConvNet, fit_convnet
 from earmark.models.backbone import Backbone
 from earmark.models.convnet import new_convnet
 from earmark.models.convnet_config import AugmentConfig, ConvNetConfig, FineTuneConfig, TimeHeadConfig

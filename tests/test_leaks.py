@@ -17,7 +17,8 @@ from earmark.dataset import Clip, Dataset, make_dataset
 from earmark.folds import Fold, Protocol, group_numbers, make_protocol
 from earmark.learners import HeadLearner
 from earmark.models.config import HeadConfig, TrainingConfig
-from earmark.runs import LeakTest, Run
+from earmark.run_files import LeakTest
+from earmark.runs import Run
 
 LABELS = 4
 SHUFFLED = "shuffled labels give chance"

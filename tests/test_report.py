@@ -20,7 +20,8 @@ from earmark.cli import results
 from earmark.errors import InputError, MissingExtraError, StoreError
 from earmark.files import write_json
 from earmark.report import charts, meaning, page, report_html, svg, words, write_report
-from earmark.runs import ClipInfo, load_run
+from earmark.run_files import ClipInfo
+from earmark.runs import load_run
 from page_checks import Page
 from simulated_run import GENRES, simulate, simulated_clips
 

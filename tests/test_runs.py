@@ -11,7 +11,8 @@ import pytest
 
 from earmark.errors import InputError, StoreError
 from earmark.files import write_json
-from earmark.runs import PREDICTION_COLUMNS, ClipInfo, load_run, write_predictions
+from earmark.run_files import PREDICTION_COLUMNS, ClipInfo, write_predictions
+from earmark.runs import load_run
 from simulated_run import rewrite_csv, simulate
 
 LABELS = ("blues", "jazz", "rock")

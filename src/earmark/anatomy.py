@@ -21,12 +21,14 @@ from earmark.crossval import crossval
 from earmark.dataset import Dataset
 from earmark.errors import InputError
 from earmark.files import write_json
-from earmark.folds import HOLDOUT, RANDOM, Fold, Protocol, make_protocol
+from earmark.folds import RANDOM, make_protocol, one_random_split
 from earmark.learners import make_learner
 from earmark.models.config import TrainingConfig
 from earmark.progress import Progress, Step, silent
 from earmark.reproduce import SYSTEMS
-from earmark.runs import LeakTest, Run
+from earmark.run_files import LeakTest
+from earmark.run_scores import accuracy, best_epochs, fold_accuracies, fold_sizes, matching_epochs
+from earmark.runs import Run
 
 FORMAT = 1
 MODELS = ("tl-cnn-gru", "tl-cnn")
@@ -338,7 +340,7 @@ def explain(
         raise InputError(f"Following a model from fold to fold needs at least 3 folds, not {folds}.")
     training = TrainingConfig(epochs, batch_size, learning_rate)
     protocols = {
-        "split": one_split(dataset, seed),
+        "split": one_random_split(dataset, seed),
         "honest": make_protocol(dataset, RANDOM, folds=folds, seeds=[seed]),
     }
     protocols["kept"] = protocols["honest"]
@@ -372,51 +374,6 @@ def explain(
     )  # fmt: skip
     write_json(out / "explanation.json", found.to_dict())
     return found
-
-
-def one_split(dataset: Dataset, seed: int) -> Protocol:
-    """One random stratified split of 80 to 20, groups ignored, as the report seems to have made it."""
-    first = make_protocol(dataset, RANDOM, folds=5, seeds=[seed]).folds[0]
-    fold = Fold(0, 0, first.seed, first.train, first.validation, first.test)
-    return Protocol(HOLDOUT, "one random stratified split of 80 to 20, groups ignored", False, (seed,), (fold,))
-
-
-def matching_epochs(split: Run, accuracy_wanted: float) -> int | None:
-    """After how many epochs the single split scores about what the claim says; None if that is all or never.
-
-    The first epoch that reaches the wanted accuracy, or the one before it if that is closer.
-    """
-    curve = split.curves[0, 0].validation_accuracy
-    reached = np.flatnonzero(curve >= accuracy_wanted)
-    if not len(reached):
-        return None
-    place = int(reached[0])
-    if place and accuracy_wanted - curve[place - 1] < curve[place] - accuracy_wanted:
-        place -= 1
-    return place + 1 if place + 1 < len(curve) else None
-
-
-def accuracy(run: Run) -> float:
-    """Over all tested clips of a run."""
-    assert run.metrics is not None
-    return float(run.metrics["accuracy"]["value"])
-
-
-def fold_accuracies(run: Run) -> tuple[float, ...]:
-    """In the order of training."""
-    assert run.metrics is not None
-    return tuple(float(row["accuracy"]) for row in run.metrics["per_fold"])
-
-
-def fold_sizes(run: Run) -> tuple[int, ...]:
-    """Tested clips of each fold, in the order of training."""
-    assert run.metrics is not None
-    return tuple(int(row["clips"]) for row in run.metrics["per_fold"])
-
-
-def best_epochs(run: Run) -> tuple[float, ...]:
-    """The highest accuracy that each fold's test clips reached after any epoch."""
-    return tuple(float(np.nanmax(run.curves[place].validation_accuracy)) for place in sorted(run.curves))
 
 
 def _lowest(folds: Sequence[float], clips: Sequence[int]) -> float:

@@ -28,6 +28,8 @@ from earmark.files import atomic_write
 from earmark.front_end import FrontEnd
 
 FORMAT = 1
+# What reading a torn or foreign ZIP raises; zipfile answers an unknown compression with the last one.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, NotImplementedError)
 _FEATURE = "feature."
 _TEXTS = ("ids", "labels", "groups", "recordings", "artists", "titles")
 _CHUNK = 1 << 20
@@ -131,7 +133,7 @@ def load_archive(path: Path | str, *, check: bool = True) -> Dataset:
             }
             thumbnails = read_member(archive, "thumbnails") if "thumbnails" in names else None
             spectrograms = map_member(path, archive, "spectrograms", check) if "spectrograms" in names else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, NotImplementedError, OSError) as error:
+    except DAMAGE as error:
         raise StoreError(f"{path} is damaged ({error}). Build it again with earmark data build.") from error
     front_end = None if info.get("front_end") is None else FrontEnd.from_dict(info["front_end"])
     if spectrograms is not None and (

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from earmark import features as feature_names
 from earmark.errors import MissingExtraError
+from earmark.metrics import softmax
 from earmark.progress import Progress, silent
 
 Features = NDArray[Any]
@@ -106,9 +107,7 @@ def _probabilities(pipeline: Any, features: NDArray[np.float64]) -> NDArray[np.f
     decision = pipeline.decision_function(features)
     if decision.ndim == 1:
         decision = np.stack([-decision, decision], axis=1)
-    exponentials = np.exp(decision - decision.max(axis=1, keepdims=True))
-    softmax: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return softmax
+    return softmax(decision)
 
 
 _SETTINGS: dict[str, dict[str, Any]] = {

@@ -26,7 +26,8 @@ from earmark.metrics import (
     suspects,
 )
 from earmark.metrics.intervals import RESAMPLES
-from earmark.runs import Predictions, Run
+from earmark.run_files import Predictions
+from earmark.runs import Run
 
 # Fewer common clips than this say nothing that an interval could hold.
 FEWEST = 10

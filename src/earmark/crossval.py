@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
-import platform
 import shutil
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark import __version__, leaks
+from earmark import leaks
 from earmark.dataset import Dataset
 from earmark.errors import InputError
-from earmark.files import atomic_write, write_json
+from earmark.files import write_json
 from earmark.fold_worker import FoldResult, Work, fit_all, fit_fold, fit_with_one_model, one_thread
-from earmark.folds import Fold, Protocol, group_numbers
+from earmark.folds import Fold, Protocol, group_numbers, numbers
 from earmark.learners import Learner
 from earmark.metrics import apply_temperature
 from earmark.progress import Progress, Step, silent
-from earmark.runs import (
-    CLIP_COLUMNS,
-    CURVE_COLUMNS,
-    FOLD_COLUMNS,
-    FORMAT,
-    PREDICTION_COLUMNS,
-    LeakTest,
-    Run,
-    evaluate_predictions,
-    load_run,
-)
-
-RECORDED_PACKAGES = ("numpy", "torch", "scikit-learn", "transformers", "onnxruntime", "soundfile", "av", "soxr")
+from earmark.run_files import FORMAT, LeakTest
+from earmark.run_writer import describe, folds_fingerprint, peak_memory_mb, write_tables
+from earmark.runs import Run, evaluate_predictions, load_run
 
 
 def crossval(
@@ -114,11 +99,11 @@ def crossval(
             dataset, work, protocol, results, probabilities, identity, one_model, jobs, kept, progress
         )
     progress(Step("writing the run", 0, 1))
-    _write_tables(out, dataset, work, protocol, results, probabilities)
+    write_tables(out, dataset, work, protocol, results, probabilities)
     write_json(out / "leaks.json", [asdict(test) for test in tests])
-    info = _describe(dataset, work, protocol, results, identity, command, one_model, shuffle_labels)
+    info = describe(dataset, work, protocol, results, identity, command, one_model, shuffle_labels)
     info["seconds"] = time.monotonic() - began
-    info["peak_memory_mb"] = _peak_memory_mb()
+    info["peak_memory_mb"] = peak_memory_mb()
     # run.json comes last and metrics.json with it: a folder without them is an unfinished run.
     write_json(out / "run.json", info)
     try:
@@ -151,27 +136,10 @@ def _shuffled(targets: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, 77]).permutation(targets)
 
 
-def dataset_fingerprint(dataset: Dataset) -> str:
-    """16 hexadecimal digits over the clips, their labels and groups: runs on the same data have the same."""
-    digest = hashlib.sha256()
-    for clip in dataset.clips:
-        digest.update(json.dumps([clip.id, clip.label, clip.group]).encode())
-    return digest.hexdigest()[:16]
-
-
-def folds_fingerprint(folds: Iterable[Fold]) -> str:
-    """16 hexadecimal digits over who trains, validates and is tested: runs that can be compared have the same."""
-    digest = hashlib.sha256()
-    for fold in folds:
-        for side in (fold.train, fold.validation, fold.test):
-            digest.update(np.ascontiguousarray(side, dtype="<i8").tobytes() + b"|")
-    return digest.hexdigest()[:16]
-
-
 def _identity(dataset: Dataset, work: Work, protocol: Protocol, one_model: bool, leak_tests: bool) -> str:
     features = hashlib.sha256(np.ascontiguousarray(work.features).tobytes()).hexdigest()
     parts = [
-        FORMAT, dataset_fingerprint(dataset), features, work.targets.tolist(), work.learner.describe(),
+        FORMAT, dataset.fingerprint, features, work.targets.tolist(), work.learner.describe(),
         folds_fingerprint(protocol.folds), [fold.seed for fold in protocol.folds], work.calibrate, work.device,
         one_model, leak_tests,
     ]  # fmt: skip
@@ -224,9 +192,7 @@ def _leak_tests(
             work.learner.expected_initial_weights(work.features[fold.train], work.labels, fold.seed)
             for fold in protocol.folds
         ]
-    recordings = np.unique([dataset.recording_of(clip) for clip in dataset.clips], return_inverse=True)[1].astype(
-        np.int64
-    )
+    recordings = numbers([dataset.recording_of(clip) for clip in dataset.clips])
     return [
         _shuffled_labels(work, first, protocol.seeds[0], identity, one_model, jobs, kept, progress),
         leaks.fold_order(accuracies[: len(first)], tested / len(protocol.folds)),
@@ -277,141 +243,3 @@ def _nothing_from_test(work: Work, fold: Fold, seed: int) -> LeakTest:
             result, _ = fit_fold(quick, fold, "")
         learnt.append(f"{result.final_weights}/{result.temperature!r}")
     return leaks.nothing_from_test(*learnt)
-
-
-# --- the run folder ---
-
-
-def _write_tables(
-    out: Path,
-    dataset: Dataset,
-    work: Work,
-    protocol: Protocol,
-    results: list[FoldResult],
-    probabilities: list[NDArray[np.float64]],
-) -> None:
-    clips, labels = dataset.clips, dataset.labels
-    named = [labels[target] for target in work.targets]
-    _write_csv(
-        out / "clips.csv",
-        CLIP_COLUMNS,
-        ((c.id, label, c.group or "", c.artist or "", c.title or "") for c, label in zip(clips, named, strict=True)),
-    )
-    roles: list[tuple[Any, ...]] = []
-    curves: list[tuple[Any, ...]] = []
-    rows: list[tuple[Any, ...]] = []
-    for fold, result, table in zip(protocol.folds, results, probabilities, strict=True):
-        place = (fold.repeat, fold.fold)
-        for role, side in (("validation", fold.validation), ("test", fold.test)):
-            roles.extend((*place, clips[row].id, role) for row in side)
-        for epoch in result.curves:
-            curves.append((*place, *("" if epoch[name] is None else epoch[name] for name in CURVE_COLUMNS[2:])))
-        for row, p in zip(fold.test, table, strict=True):
-            best = int(p.argmax())
-            clip = clips[row]
-            rows.append((*place, clip.id, named[row], clip.group or "", labels[best], p[best], *p))
-    _write_csv(out / "folds.csv", FOLD_COLUMNS, roles)
-    _write_csv(out / "curves.csv", CURVE_COLUMNS, curves)
-    _write_csv(out / "predictions.csv", (*PREDICTION_COLUMNS, *(f"p:{label}" for label in labels)), rows)
-    if dataset.thumbnails is not None:
-        with atomic_write(out / "thumbnails.npz") as handle:
-            np.savez_compressed(
-                handle, ids=np.array([clip.id for clip in clips]), thumbnails=np.asarray(dataset.thumbnails)
-            )
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with atomic_write(path, "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-
-
-def _describe(
-    dataset: Dataset,
-    work: Work,
-    protocol: Protocol,
-    results: list[FoldResult],
-    identity: str,
-    command: Sequence[str],
-    one_model: bool,
-    shuffle_labels: bool,
-) -> dict[str, Any]:
-    settings = work.learner.describe()
-    return {
-        "format": FORMAT,
-        "identity": identity,
-        "earmark": __version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": list(command),
-        "kind": "crossval",
-        "dataset": {
-            "name": dataset.name,
-            "clips": len(dataset.clips),
-            "fingerprint": dataset_fingerprint(dataset),
-            "groups": len(set(work.groups.tolist())),
-            "is_gtzan": dataset.is_gtzan,
-            "facts": dict(dataset.facts),
-        },
-        "labels": list(dataset.labels),
-        "protocol": {
-            "name": protocol.name,
-            "description": protocol.description,
-            "folds": protocol.folds_per_repeat,
-            "repeats": len(protocol.seeds),
-            "seeds": list(protocol.seeds),
-            "grouped": protocol.grouped,
-            "fingerprint": folds_fingerprint(protocol.folds),
-            "one_model": one_model,
-            "shuffled_labels": shuffle_labels,
-        },
-        "model": settings,
-        "training": {
-            "calibrated": work.calibrate,
-            "curves": "the validation curve shows the fold's held-out clips; nothing is chosen by it",
-        },
-        "front_end": dataset.front_end.to_dict() if dataset.front_end is not None else None,
-        "versions": versions(),
-        "machine": {
-            "system": platform.platform(),
-            "cpu": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "device": work.device,
-        },
-        "folds": [
-            {
-                "repeat": fold.repeat,
-                "fold": fold.fold,
-                "seed": fold.seed,
-                "train": len(fold.train),
-                "validation": len(fold.validation),
-                "test": len(fold.test),
-                "initial_weights": result.initial_weights,
-                "temperature": result.temperature,
-                "epochs": len(result.curves),
-                "seconds": result.seconds,
-            }
-            for fold, result in zip(protocol.folds, results, strict=True)
-        ],
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, Earmark and the packages that decide numbers, as far as they are installed."""
-    found = {"python": platform.python_version(), "earmark": __version__}
-    for package in RECORDED_PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _peak_memory_mb() -> float | None:
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    scale = 1 / 1024**2 if sys.platform == "darwin" else 1 / 1024
-    usages = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return max(usages) * scale

@@ -132,9 +132,11 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits over ids and labels: the same clips labelled the same way have the same."""
-        text = json.dumps([[clip.id, clip.label] for clip in self.clips], separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """16 hexadecimal digits over ids, labels and groups: alike for the same clips, labelled and grouped alike."""
+        digest = hashlib.sha256()
+        for clip in self.clips:
+            digest.update(json.dumps([clip.id, clip.label, clip.group]).encode())
+        return digest.hexdigest()[:16]
 
     @property
     def is_gtzan(self) -> bool:

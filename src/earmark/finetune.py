@@ -24,9 +24,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earmark.augment import masks, mixing, vary
+from earmark.augment import masks, mixing
 from earmark.errors import InputError, StoreError
+from earmark.feature_pool import EVALUATION_BATCH, FeaturePool, feature_pool
 from earmark.files import atomic_write
+from earmark.metrics import log_softmax
 from earmark.models.backbone import Backbone, load_backbone
 from earmark.models.convnet import ConvNet, estimate_statistics, new_convnet
 from earmark.models.convnet_config import AugmentConfig, ConvNetConfig, FineTuneConfig
@@ -34,74 +36,10 @@ from earmark.models.weights import weights_hash
 from earmark.progress import Progress, Step, silent
 from earmark.training import CHECKPOINT_SECONDS, Curve
 
-_EVALUATION_BATCH = 16
 # Batches whose statistics normalisation begins with, and how many times validation clips are scored in a training.
 _STATISTICS_BATCHES = 16
 _VALIDATIONS = 10
 _LARGEST_GRADIENT = 5.0
-
-
-class FeaturePool:
-    """What the frozen stages make of every clip's versions; the input of a training, and the same for all of them.
-
-    Parameters
-    ----------
-    features
-        bfloat16 (variants, n, channels, height, columns). The first version is the untouched clip.
-    stride
-        Columns of the spectrogram to one column here.
-    """
-
-    def __init__(self, features: Tensor, stride: int) -> None:
-        self.features = features
-        self.stride = stride
-
-    def __len__(self) -> int:
-        return int(self.features.shape[1])
-
-    def rows(self, rows: NDArray[np.int64]) -> FeaturePool:
-        """The pool of some of the clips."""
-        return FeaturePool(self.features[:, torch.from_numpy(rows)], self.stride)
-
-
-def feature_pool(
-    network: ConvNet,
-    spectrograms: NDArray[np.uint8],
-    augment: AugmentConfig,
-    *,
-    device: str = "cpu",
-    progress: Progress = silent,
-) -> FeaturePool:
-    """Vary every clip and run the versions through the network's frozen stages.
-
-    A clip's versions depend on its own bytes alone, so they are the same in every fold and for every seed.
-
-    Parameters
-    ----------
-    spectrograms
-        uint8 (n, bins, columns).
-    """
-    pooled: Tensor | None = None
-    count, versions = len(spectrograms), augment.variants
-    network = network.to(device).eval()
-    for first in range(0, count, _EVALUATION_BATCH):
-        rows = np.ascontiguousarray(spectrograms[first : first + _EVALUATION_BATCH])
-        contents = [zlib.crc32(row.tobytes()) for row in rows]
-        for version in range(versions):
-            picture = rows
-            if version:
-                generators = [np.random.default_rng([content, version]) for content in contents]
-                picture = np.stack([vary(r, g, augment) for r, g in zip(rows, generators, strict=True)])
-            with torch.inference_mode():
-                drawn = network.draw(torch.from_numpy(picture).to(device))
-                found = network.frozen_features(drawn.contiguous(memory_format=torch.channels_last))
-            if pooled is None:
-                pooled = torch.empty((versions, count, *found.shape[1:]), dtype=torch.bfloat16)
-            pooled[version, first : first + len(rows)] = found.to("cpu", torch.bfloat16)
-        progress(Step("varying clips", first + len(rows), count))
-    if pooled is None:
-        raise InputError("There are no clips to train on.")
-    return FeaturePool(pooled, network.config.frozen_stride)
 
 
 @dataclass
@@ -130,8 +68,8 @@ class FittedConvNet:
     def outputs(self, spectrograms: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """uint8 (n, bins, columns) -> logits (n, labels), embeddings (n, d)."""
         logits, embeddings = [], []
-        for first in range(0, len(spectrograms), _EVALUATION_BATCH):
-            rows = torch.from_numpy(np.ascontiguousarray(spectrograms[first : first + _EVALUATION_BATCH]))
+        for first in range(0, len(spectrograms), EVALUATION_BATCH):
+            rows = torch.from_numpy(np.ascontiguousarray(spectrograms[first : first + EVALUATION_BATCH]))
             with torch.inference_mode():
                 found = self.network(rows)
             logits.append(found[0].double().numpy())
@@ -140,10 +78,7 @@ class FittedConvNet:
 
     def log_probabilities(self, features: NDArray[np.uint8]) -> NDArray[np.float64]:
         """uint8 (n, bins, columns) -> (n, labels) logarithms of probabilities."""
-        logits = self.outputs(features)[0]
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        return result
+        return log_softmax(self.outputs(features)[0])
 
 
 def fit_convnet(
@@ -348,7 +283,7 @@ class _Loop:
         network = self.averaged.eval()
         logits = []
         with torch.inference_mode():
-            for rows in pool.features[0].split(_EVALUATION_BATCH):
+            for rows in pool.features[0].split(EVALUATION_BATCH):
                 features = rows.to(self.device).float().contiguous(memory_format=torch.channels_last)
                 with torch.autocast(self.device, torch.bfloat16, enabled=self.training.bfloat16):
                     feature_map = network.feature_map(features)

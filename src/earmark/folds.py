@@ -159,8 +159,21 @@ def make_protocol(
 
 def group_numbers(dataset: Dataset) -> NDArray[np.int64]:
     """A number per clip, equal for clips of one group; clips without a group stand alone."""
-    names = [clip.group if clip.group is not None else f"\0{clip.id}" for clip in dataset.clips]
+    return numbers(dataset.groups)
+
+
+def numbers(names: Sequence[str]) -> NDArray[np.int64]:
+    """A number per name, equal for equal names."""
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def one_random_split(dataset: Dataset, seed: int) -> Protocol:
+    """One random stratified split of 80 to 20, groups ignored, as the report seems to have made it.
+
+    It is the first of five random stratified folds.
+    """
+    first = make_protocol(dataset, RANDOM, folds=5, seeds=[seed]).folds[0]
+    return Protocol(HOLDOUT, "one random stratified split of 80 to 20, groups ignored", False, (seed,), (first,))
 
 
 def _fold_seed(seed: int, fold: int) -> int:

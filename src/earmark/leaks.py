@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.folds import Fold
-from earmark.runs import LeakTest
+from earmark.run_files import LeakTest
 
 # A perfect system cannot score more on GTZAN's own labels, faulty as some are (Sturm, 2013: mislabelled and distorted
 # clips), so more is a sign of a leak.

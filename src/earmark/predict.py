@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
+from earmark.metrics import apply_temperature
 from earmark.spectrogram import fit_window, spectrogram
 
 OnWindow = Callable[[float, NDArray[np.uint8]], None]
@@ -224,9 +225,7 @@ class Classifier:
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Calibrated probabilities (n, labels) and embeddings (n, d) of spectrograms, uint8 (n, bins, columns)."""
         logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
-        scaled = logits.astype(np.float64) / self.bundle.temperature
-        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True), embeddings
+        return apply_temperature(logits, self.bundle.temperature), embeddings
 
     def _spread(
         self, recording: Recording, windows: int, start: float, length: float

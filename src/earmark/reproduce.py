@@ -10,7 +10,7 @@ from typing import Any
 from earmark.crossval import crossval
 from earmark.dataset import Dataset
 from earmark.files import write_json
-from earmark.folds import HOLDOUT, RANDOM, Fold, Protocol, make_protocol
+from earmark.folds import RANDOM, make_protocol, one_random_split
 from earmark.learners import make_learner
 from earmark.models.config import TrainingConfig
 from earmark.progress import Progress, Step, silent
@@ -148,7 +148,7 @@ def reproduce(
             crossval(
                 dataset,
                 make_learner(system.model, training),
-                ten if system.folds else _one_split(dataset, seed),
+                ten if system.folds else one_random_split(dataset, seed),
                 out / f"{number}-{system.name.lower().replace('+', '-')}",
                 jobs=jobs,
                 device=device,
@@ -162,9 +162,3 @@ def reproduce(
     result = Reproduction(tuple(runs))
     write_json(out / "reproduction.json", result.to_dict())
     return result
-
-
-def _one_split(dataset: Dataset, seed: int) -> Protocol:
-    first = make_protocol(dataset, RANDOM, folds=5, seeds=[seed]).folds[0]
-    fold = Fold(0, 0, first.seed, first.train, first.validation, first.test)
-    return Protocol(HOLDOUT, "one random stratified split of 80 to 20, groups ignored", False, (seed,), (fold,))

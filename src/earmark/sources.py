@@ -10,7 +10,6 @@ import io
 import os
 import unicodedata
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -236,7 +235,7 @@ def load_npz(path: Path) -> Dataset:
     InputError
         If it is an ``.npz`` of some other kind, or its clips have no labels.
     """
-    from earmark.archive import is_archive, load_archive, read_member
+    from earmark.archive import DAMAGE, is_archive, load_archive, read_member
 
     if is_archive(path):
         return load_archive(path)
@@ -250,7 +249,7 @@ def load_npz(path: Path) -> Dataset:
                 )
             mel, ids = read_member(archive, "mel"), read_member(archive, "ids")
             frames = read_member(archive, "frames") if "frames" in names else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, NotImplementedError, OSError) as error:
+    except DAMAGE as error:
         raise StoreError(f"{path} is damaged or not an .npz file ({error}).") from error
     expected = f"(n, {MEL.shape[0]}, {MEL.shape[1]})"
     if mel.dtype != np.uint8 or mel.ndim != 3 or mel.shape[1:] != MEL.shape or len(mel) != len(ids):

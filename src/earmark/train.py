@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from earmark.bundle import Bundle, Card, save_bundle
-from earmark.crossval import crossval, dataset_fingerprint, versions
+from earmark.crossval import crossval
 from earmark.dataset import Dataset
 from earmark.errors import InputError
 from earmark.fold_worker import one_thread
@@ -23,6 +23,7 @@ from earmark.models.network import Draw, Network, Pooled
 from earmark.models.storage import halve_weights
 from earmark.prepare import front_end_of
 from earmark.progress import Progress, Step, silent
+from earmark.run_writer import versions
 from earmark.runs import Run
 from earmark.training import fit_head
 
@@ -136,7 +137,7 @@ def train(
         provenance={
             "dataset": dataset.name,
             "clips": len(dataset.clips),
-            "fingerprint": dataset_fingerprint(dataset),
+            "fingerprint": dataset.fingerprint,
             "model": learner.describe(),
             "backbone": {"source": Path(backbone.source).name, "fingerprint": backbone.fingerprint()},
             "seed": seed,

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from earmark.errors import StoreError
 from earmark.files import atomic_write
+from earmark.metrics import log_softmax
 from earmark.models.config import HeadConfig, TrainingConfig
 from earmark.models.heads import Head, new_head
 from earmark.models.weights import weights_hash
@@ -73,10 +74,7 @@ class FittedHead:
 
     def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n, d) features -> (n, labels) logarithms of probabilities."""
-        logits = self.logits(features)
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        return result
+        return log_softmax(self.logits(features))
 
 
 def pick_device(name: str | None = None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.containers import Content, describe_other, suffix_fits
+from earmark.audio.opening import open_regular
 from earmark.audio.problems import Problem, explain, printable
 from earmark.audio.readers import CHUNK, RATES, TOLERANCE, Chunk, QuietBytes, Reader, ReadError, SoundfileReader
 from earmark.audio.resample import Converter, grid
@@ -70,7 +70,7 @@ class Recording:
         if isinstance(source, str | os.PathLike):
             self.path = Path(source)
             self.name = printable(self.path)
-            file = self._closing.enter_context(_open_regular(self.path, self.name))
+            file = self._closing.enter_context(open_regular(self.path, self.name))
             self._file = QuietBytes(file, file.fileno() if os.name == "posix" else None)
         else:
             self.name = "The given data"
@@ -397,28 +397,3 @@ def _ffmpeg(file: QuietBytes, content: Content) -> Reader:
     from earmark.audio.ffmpeg import AvReader
 
     return AvReader(file, content)
-
-
-def _open_regular(path: Path, name: str) -> BinaryIO:
-    """Open a regular file for reading; never wait for a FIFO or touch a device."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
-            # Should it become a FIFO in this moment, opening does not wait for a writer.
-            flags = (
-                os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-            )
-            file = os.fdopen(os.open(path, flags), "rb", buffering=0)
-            mode = os.fstat(file.fileno()).st_mode
-            if stat.S_ISREG(mode):
-                return file
-            file.close()
-    except FileNotFoundError as error:
-        what = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
-        raise AudioError(f"{name} {what}. Check the path.", Problem.MISSING) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        hint = "Change its permissions" if isinstance(error, PermissionError) else "Check the path"
-        raise AudioError(f"{name} cannot be read ({reason}). {hint}.", Problem.UNREADABLE) from error
-    kind = "a folder" if stat.S_ISDIR(mode) else "a FIFO" if stat.S_ISFIFO(mode) else "a device or socket"
-    raise AudioError(f"{name} is {kind}, not a sound file.", Problem.UNREADABLE)

@@ -9,6 +9,7 @@ from earmark.metrics.calibration import (
     expected_calibration_error,
     fit_temperature,
     log_probabilities,
+    log_softmax,
     reliability,
     softmax,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "holm",
     "log_loss",
     "log_probabilities",
+    "log_softmax",
     "macro_f1",
     "mcnemar",
     "paired_bootstrap",

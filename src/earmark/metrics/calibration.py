@@ -113,6 +113,13 @@ def softmax(logits: ArrayLike) -> Floats:
     return np.asarray(z / z.sum(axis=-1, keepdims=True))
 
 
+def log_softmax(logits: ArrayLike) -> Floats:
+    """Logits, shape (..., k), to the logarithms of :func:`softmax`, without rounding small ones to zero."""
+    z = np.asarray(logits, dtype=np.float64)
+    z = z - z.max(axis=-1, keepdims=True)
+    return np.asarray(z - np.log(np.exp(z).sum(axis=-1, keepdims=True)))
+
+
 def log_probabilities(probabilities: ArrayLike) -> Floats:
     """Natural logarithm with zeros held at the smallest normal float32: logits for :func:`fit_temperature`."""
     return np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), SMALLEST_PROBABILITY))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from earmark.anatomy import Anatomy, Condition, Explanation, accuracy, fold_accuracies
+from earmark.anatomy import Anatomy, Condition, Explanation
 from earmark.report.charts import Axis, Line, Rule, Whisker, interval_chart, line_chart, percent, plain, signed_points
 from earmark.report.page import Cell, Column, Note, Table, Tile, render, write_page
 from earmark.report.words import listed, pct, points
+from earmark.run_scores import accuracy, fold_accuracies
 
 _VERDICTS = {True: "passed", False: "failed", None: "not run"}
 _TONES = {True: "good", False: "bad", None: "quiet"}

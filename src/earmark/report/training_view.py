@@ -10,7 +10,8 @@ import numpy as np
 from earmark.report.charts import Axis, Band, Line, Rule, line_chart, percent, plain, share_bar
 from earmark.report.page import Cell, Column, Table
 from earmark.report.words import count, decimals, duration, pct
-from earmark.runs import Curves, Run
+from earmark.run_files import Curves
+from earmark.runs import Run
 
 MANY_LINES = 40
 
