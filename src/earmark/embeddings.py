@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from earmark.dataset import Dataset
 from earmark.errors import InputError, MissingExtraError
-from earmark.features import BACKBONE, baseline_features, thumbnails
+from earmark.features import BACKBONE, SPECTROGRAM, baseline_features, thumbnails
 from earmark.progress import Progress, Step, silent
 from earmark.store import ArrayStore
 
@@ -113,6 +113,12 @@ def with_features(
     """
     if needed in dataset.features:
         return dataset
+    if needed == SPECTROGRAM and dataset.spectrograms is not None:
+        return (
+            dataset
+            if dataset.thumbnails is not None
+            else replace(dataset, thumbnails=thumbnails(dataset.spectrograms))
+        )
     if dataset.spectrograms is None:
         raise InputError(f"{dataset.name} has no spectrograms to compute {needed!r} from.")
     found: Mapping[str, NDArray[np.float32]]

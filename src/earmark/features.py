@@ -16,6 +16,8 @@ from earmark.drawing import resize_matrix
 MFCC = "mfcc_statistics"
 MEL = "mel_statistics"
 BACKBONE = "mobilenet_v2"
+SPECTROGRAM = "spectrogram"
+"""Not computed: the spectrograms themselves, for networks that are trained on them."""
 N_MFCC = 20
 THUMBNAIL = (32, 64)
 _CHUNK = 64
