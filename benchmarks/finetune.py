@@ -1,6 +1,6 @@
 """One fine-tuned fold in seconds, the bundle's graph in milliseconds per 30 s clip, and how long it takes to load.
 
-    python benchmarks/finetune.py [--clips 800] [--epochs 24] [--threads 2] [--steps 20]
+    python benchmarks/finetune.py [--clips 800] [--epochs 40] [--threads 2] [--steps 8]
 
 Random weights and spectrograms serve as well as real ones: the time does not depend on them. A fold is not trained to
 its end; the time of its parts is measured on a few batches and multiplied.

@@ -281,7 +281,7 @@ class ConvNet(nn.Module):
         return picture
 
     def feature_map(self, features: Tensor) -> Tensor:
-        """What the frozen stages gave -> (n, 1280, frequencies, frames), 32 times smaller (16 for a stem step of 1)."""
+        """What the frozen stages gave -> (n, 1280, frequencies, frames), 32 times smaller (16 for steps of 1)."""
         for stage in self.tuned:
             features = stage(features)
         return features
