@@ -26,6 +26,7 @@ AREAS: tuple[str, ...] = (
     "scan",
     "similar",
     "correct",
+    "listen",
     "data",
     "explain",
     "learn",
