@@ -181,6 +181,15 @@ def test_a_finished_or_reset_listener_begins_anew(classifier: Classifier) -> Non
     assert same(listener.finish(), fresh.finish())
 
 
+def test_a_closed_listener_takes_no_more(classifier: Classifier) -> None:
+    with Listener(classifier, sample_rate=RATE) as listener:
+        listener.feed(music(2.0, RATE))
+        assert listener.now().label is not None
+    assert listener.now().problem == "too-short"
+    with pytest.raises(InputError, match="closed"):
+        listener.feed(music(1.0, RATE))
+
+
 def test_interleaved_blocks_may_end_within_a_frame(classifier: Classifier) -> None:
     samples = music(3.5, RATE, channels=2)
     whole, torn = (Listener(classifier, sample_rate=RATE, channels=2) for _ in range(2))

@@ -143,7 +143,20 @@ class Listener:
         self.channels = channels
         self.every = every
         self._span = self._size if span is None else min(self._size, round(span * self._rate))
+        self._closed = False
         self.reset()
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget all sound and take no more; a classifier that was given stays as it is."""
+        self.reset()
+        self._windows = Windows(1)
+        self._closed = True
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -177,8 +190,10 @@ class Listener:
         Raises
         ------
         InputError
-            If it is none of these kinds of array.
+            If it is none of these kinds of array, or the listener was closed.
         """
+        if self._closed:
+            raise InputError("The listener was closed; make a new one, or reset() it for another song instead.")
         samples, repaired = self._mono(np.asarray(block))
         if not len(samples):
             return []
