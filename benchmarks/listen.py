@@ -8,8 +8,9 @@ the last 30 s and on all of the song so far. The three take turns in one process
 Latency: sound arrives at the pace of a sound card, in blocks of 20 ms; an answer is as late as it comes after the
 block that holds its last sample. Sound waits up to a second more for the next answer to fall due.
 
-With --music, a folder of songs: how many answers after 1, 3, 5, 10 and 20 s name what the first 30 s as a whole are
-named, and how many say "unsure".
+With --music, a folder of songs: how many answers from 1, 3, 5, 10 and 20 s name what 30 s of the song are named, how
+certain they are of that name on average, how likely the 30 s make it, how many say "unsure"; and the exponent by
+which short stretches have to be evened out (earmark.listen.SHORTNESS), fitted to what the 30 s say, without labels.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from earmark.audio import find_audio, load
 from earmark.errors import AudioError
-from earmark.listen import Listener
+from earmark.listen import SHORTNESS, Listener, evened_out
 from earmark.predict import Classifier
 
 RATE, CHANNELS, BLOCK = 44100, 2, 0.02
@@ -97,30 +98,44 @@ def latency(classifier: Classifier, seconds: int) -> dict[str, float]:
     return {"p50": float(np.median(late)), "p95": float(np.quantile(late, 0.95)), "most": max(late)}
 
 
-def agreement(classifier: Classifier, folder: Path) -> dict[str, dict[str, float]]:
-    """After so many seconds: the share of songs named like their first 30 s, and the share called unsure."""
-    rate = classifier.bundle.front_end.sample_rate
-    same: dict[int, list[bool]] = {after: [] for after in AFTER}
-    unsure: dict[int, list[bool]] = {after: [] for after in (*AFTER, 30)}
+def agreement(classifier: Classifier, folder: Path, stretches: int = 4) -> dict[str, Any]:
+    """What stretches of songs say beside what 30 s of the same songs say."""
+    rate, unsure_below = classifier.bundle.front_end.sample_rate, classifier.bundle.unsure_below
+    raw, whole, lengths = [], [], []
     for path in find_audio(folder):
         try:
             samples = load(path, rate, seconds=30.0).samples
-            whole = classifier.classify_samples(samples, rate)
+            answer = classifier.window_probabilities(classifier.look(samples)[None])[0][0]
         except AudioError:
             continue
-        unsure[30].append(whole.unsure)
-        listener = Listener(classifier, sample_rate=rate, every=None)
-        for before, after in zip((0, *AFTER), AFTER, strict=False):
-            listener.feed(samples[before * rate : after * rate])
-            moment = listener.now()
-            same[after].append(moment.label == whole.label)
-            unsure[after].append(moment.unsure)
-    print(f"\n{len(unsure[30])} songs: answers like that of the first 30 s, and unsure ones")
-    figures = {}
-    for after in (*AFTER, 30):
-        alike = float(np.mean(same[after])) if after in same else 1.0
-        figures[f"{after} s"] = {"same": alike, "unsure": float(np.mean(unsure[after]))}
-        print(f"after {after:2d} s   {alike:5.0%} alike   {np.mean(unsure[after]):5.0%} unsure")
+        for after in AFTER:
+            for first in np.linspace(0, len(samples) - after * rate, stretches).astype(int):
+                picture = classifier.look(samples[first : first + after * rate])
+                raw.append(classifier.window_probabilities(picture[None])[0][0])
+                whole.append(answer)
+                lengths.append(after)
+    said, truth, seconds = np.stack(raw), np.stack(whole), np.array(lengths)
+
+    def loss(exponent: float) -> float:
+        evened = np.exp(np.log(np.maximum(said, 1e-12)) * ((seconds / 30) ** exponent)[:, None])
+        evened /= evened.sum(axis=1, keepdims=True)
+        return -float((truth * np.log(evened)).sum(axis=1).mean())
+
+    best = min(np.arange(0, 1.01, 0.05), key=loss)
+    evened = np.stack([evened_out(p, s / 30) for p, s in zip(said, seconds, strict=True)])
+    named = said.argmax(axis=1)
+    figures: dict[str, Any] = {"exponent": float(best), "songs": len(said) // len(AFTER) // stretches}
+    print(f"\n{figures['songs']} songs; fitted exponent {best:.2f} (used: {SHORTNESS})")
+    for after in AFTER:
+        rows = seconds == after
+        figures[f"{after} s"] = row = {
+            "same": float((named == truth.argmax(axis=1))[rows].mean()),
+            "certain": float(evened.max(axis=1)[rows].mean()),
+            "certain if not evened out": float(said.max(axis=1)[rows].mean()),
+            "borne out": float(truth[np.arange(len(truth)), named][rows].mean()),
+            "unsure": float((evened.max(axis=1) < unsure_below)[rows].mean()),
+        }
+        print(f"from {after:2d} s   " + ", ".join(f"{name} {value:.0%}" for name, value in row.items()))
     return figures
 
 
