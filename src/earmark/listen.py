@@ -24,7 +24,7 @@ PAUSE_SECONDS = 2.0
 SHORTNESS = 0.35
 """How certainty fades with the length of what was heard: logits are divided by ``(window / heard) ** SHORTNESS``.
 Fitted by ``benchmarks/listen.py``, without labels: so that what a stretch of a song says predicts, in log likelihood,
-what its 30 s say. Without it a second of music is named with 53 % and confirmed with 21 %."""
+what its 30 s say. Without it a second of music is named with 53 % on average, and its 30 s give that name 21 %."""
 LARGEST_CHANNELS = 64
 SMALLEST_STEP = 0.1
 # Whether sound is silent is looked at in cells of this length.
