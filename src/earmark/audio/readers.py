@@ -35,12 +35,14 @@ class Chunk(NamedTuple):
     """A piece of decoded sound.
 
     ``samples``: (n,) float32 mono, to be used before the next chunk is read; ``rate`` in Hz; ``repaired``: values
-    that were not finite (or beyond 2^32) and were set to zero.
+    that were not finite (or beyond 2^32) and were set to zero; ``energy``: sum of the squares of all channels, not
+    finite where values were repaired.
     """
 
     samples: NDArray[np.float32]
     rate: int
     repaired: int
+    energy: float
 
 
 class ReadError(Exception):
@@ -96,6 +98,13 @@ def mix(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None = None) 
             return mono, 0
         bad = ~(np.abs(block) < _LIMIT)
         return _mean(np.where(bad, np.float32(0), block), axis, out), int(bad.sum())
+
+
+def energy(block: NDArray[np.float32]) -> float:
+    """Sum of the squares of all values, in single precision."""
+    with np.errstate(all="ignore"):
+        values = block.ravel()
+        return float(np.dot(values, values))
 
 
 def _mean(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -256,7 +265,7 @@ class SoundfileReader:
             return None
         self._position += count
         mono, repaired = mix(buffer[:count], 1, self._mono[:count])
-        return Chunk(mono, self.rate, repaired)
+        return Chunk(mono, self.rate, repaired, energy(buffer[:count]))
 
     def measure(self) -> float:
         return self._length / self.rate
