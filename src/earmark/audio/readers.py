@@ -7,6 +7,7 @@ chunk and not by what a header claims.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from io import SEEK_CUR, SEEK_END, SEEK_SET
 from typing import Any, Final, Literal, NamedTuple, Protocol
@@ -35,14 +36,14 @@ class Chunk(NamedTuple):
     """A piece of decoded sound.
 
     ``samples``: (n,) float32 mono, to be used before the next chunk is read; ``rate`` in Hz; ``repaired``: values
-    that were not finite (or beyond 2^32) and were set to zero; ``energy``: sum of the squares of all channels, not
-    finite where values were repaired.
+    that were not finite (or beyond 2^32) and were set to zero; ``energy``: sum of the squares of all channels, not a
+    number where that is not known.
     """
 
     samples: NDArray[np.float32]
     rate: int
     repaired: int
-    energy: float
+    energy: float = math.nan
 
 
 class ReadError(Exception):
@@ -100,11 +101,12 @@ def mix(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None = None) 
         return _mean(np.where(bad, np.float32(0), block), axis, out), int(bad.sum())
 
 
-def energy(block: NDArray[np.float32]) -> float:
+def energy(block: NDArray[Any]) -> float:
     """Sum of the squares of all values, in single precision."""
     with np.errstate(all="ignore"):
         values = block.ravel()
-        return float(np.dot(values, values))
+        # Not np.dot: BLAS would start threads for it.
+        return float(np.einsum("i,i->", values, values))
 
 
 def _mean(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None) -> NDArray[np.float32]:

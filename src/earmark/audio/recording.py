@@ -27,7 +27,7 @@ from earmark.audio.readers import (
     energy,
 )
 from earmark.audio.resample import Converter, grid
-from earmark.audio.results import AudioInfo, Sound, Tally
+from earmark.audio.results import AudioInfo, ChannelPower, Sound, Tally
 from earmark.audio.sniff import sniff
 from earmark.errors import AudioError, InputError
 
@@ -40,8 +40,6 @@ _FRAME: Final = 0.005
 _RESERVE: Final = 1 << 24
 # Frames read beyond the stretch at once, for what the resampler holds back.
 _AHEAD: Final = 4096
-# Channels that cancel out leave no mono sound to speak of.
-_MOST_GAIN: Final = 20.0
 # Headers of these state the bytes of the samples, so the seconds that are missing follow from the bytes.
 _PCM: Final = frozenset({"wav", "w64", "aiff", "au", "caf"})
 
@@ -109,7 +107,7 @@ class Recording:
             self._file.skip(content.offset)
         self._found: set[Problem] = set()
         self._stumbled = False
-        self._energies = [0.0, 0.0]
+        self._power = ChannelPower()
         if self.path is not None and not suffix_fits(self.path.name, content.container):
             self._found.add(Problem.WRONG_SUFFIX)
         self._reader = self._choose_reader()
@@ -257,7 +255,7 @@ class Recording:
                 piece = converter.finish()
             else:
                 tally.repaired += chunk.repaired
-                self._weigh(chunk)
+                self._power.add(chunk.energy, energy(chunk.samples))
                 piece = converter.feed(chunk)
             if skip:
                 piece, skip = piece[skip:], max(0, skip - len(piece))
@@ -271,22 +269,10 @@ class Recording:
                 break
         self._conclude(tally, whole=start == 0)
 
-    def _weigh(self, chunk: Chunk) -> None:
-        mono = energy(chunk.samples)
-        if math.isfinite(chunk.energy) and math.isfinite(mono):
-            self._energies[0] += chunk.energy
-            self._energies[1] += mono
-
     @property
     def channel_gain(self) -> float:
-        """Power of all channels together over that of their mono mean, in dB, in what has been decoded so far.
-
-        0 for mono and for silence, 3.01 for two equal channels, more the less they have in common, 20 at most.
-        """
-        channels, mono = self._energies
-        if not channels or not mono:
-            return 0.0
-        return min(_MOST_GAIN, 10 * math.log10(channels / mono))
+        """Power of all channels over that of their mono mean in what has been decoded so far, in dB, 0 to 20."""
+        return self._power.gain
 
     def _seek(self, frame: int) -> None:
         try:

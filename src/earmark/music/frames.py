@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 # Frames transformed at a time: few enough for the processor's cache.
 _BLOCK = 64
+# Multiplications in one product. Up to here OpenBLAS starts no threads, which would fight with other processes.
+_PRODUCT = 1 << 18
 
 
 def frame_length(seconds: float, sample_rate: int) -> int:
@@ -26,9 +29,7 @@ def _window(n_fft: int) -> NDArray[np.float32]:
     return np.asarray(hann / math.sqrt(3 / 16), np.float32)
 
 
-def power_blocks(
-    samples: NDArray[np.float32], n_fft: int, hop: int
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def power_blocks(samples: NDArray[np.float32], n_fft: int, hop: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Squared magnitudes of the Fourier transform of frames under a Hann window, a block of frames at a time.
 
     Parameters
@@ -50,7 +51,7 @@ def power_blocks(
     frames = _frames(samples, n_fft, hop)
     window = _window(n_fft)
     rows = np.empty((min(_BLOCK, len(frames)), n_fft), np.float32)
-    spectra = np.empty((len(rows), n_fft // 2 + 1), np.complex64)
+    spectra: NDArray[Any] = np.empty((len(rows), n_fft // 2 + 1), np.complex64)
     power = np.empty(spectra.shape, np.float32)
     for first in range(0, len(frames), _BLOCK):
         block = frames[first : first + _BLOCK]
@@ -78,8 +79,11 @@ def weighted_sums(
 ) -> NDArray[np.float32]:
     """``frame_power(...) @ weights``, (frames, k), without ever holding all of the spectra."""
     result = np.empty((len(_frames(samples, n_fft, hop)), weights.shape[1]), np.float32)
+    rows = max(1, _PRODUCT // weights.size)
     for place, power in power_blocks(samples, n_fft, hop):
-        np.matmul(power, weights, out=result[place])
+        sums = result[place]
+        for first in range(0, len(power), rows):
+            np.matmul(power[first : first + rows], weights, out=sums[first : first + rows])
     return result
 
 
