@@ -12,6 +12,9 @@ from earmark.music.frames import frame_length, frame_power
 # Long enough to tell semitones from 110 Hz up; every second frame is looked at, which a key does not mind.
 _FRAME_SECONDS = 0.37
 _LOWEST, _HIGHEST = 60.0, 2000.0
+# A bell over the octaves, and over that the reciprocal frequency: noise has as many peaks in every hertz, and must
+# not speak for the pitch classes at the upper end. Together they centre on 260 Hz.
+_MIDDLE, _OCTAVES = 700.0, 1.2
 # Peaks this far below the loudest of their frame are no notes.
 _PEAK_FLOOR = 1e-4
 # How often each degree of the scale sounds in segments of the Kostka-Payne corpus (Temperley, *Music and
@@ -68,7 +71,8 @@ def pitch_classes(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.
     a, b, c = (np.log(part[rows, columns] + tiny).astype(np.float64) for part in (before, middle, after))
     bend = np.minimum(a - 2 * b + c, -1e-9)
     hertz = (first + columns + np.clip(0.5 * (a - c) / bend, -0.5, 0.5)) * bin_hertz
-    weight = np.sqrt(middle[rows, columns] / loudest[rows, 0]).astype(np.float64)
+    weight = np.sqrt(middle[rows, columns] / loudest[rows, 0]) / hertz
+    weight *= np.exp(-0.5 * (np.log2(hertz / _MIDDLE) / _OCTAVES) ** 2)
     # Semitones above C, where A is 440 Hz.
     pitch = 12 * np.log2(hertz / 440) + 9
     tuning = float(np.angle(np.sum(weight * np.exp(2j * np.pi * pitch)))) / (2 * np.pi)

@@ -23,7 +23,7 @@ from earmark.spectrogram import mel_filters
 
 _FRAME_SECONDS = 0.046
 _BANDS = 32
-_BLOCK_STEP, _SHORT_STEP = 0.1, 1.0
+_BLOCK_STEP, _SHORT_STEP = 0.1, 0.1
 _SMALLEST = 1e-12
 
 

@@ -131,7 +131,7 @@ def _refine(correlation: NDArray[np.float64], period: float) -> float:
 def _smooth(values: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
     reach = max(1, round(3 * deviation))
     bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
-    return np.convolve(values, bell / bell.sum(), "same")
+    return np.convolve(np.pad(values, reach, mode="edge"), bell / bell.sum(), "valid")
 
 
 def _running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
