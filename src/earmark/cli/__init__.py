@@ -25,6 +25,8 @@ AREAS: tuple[str, ...] = (
     "classify",
     "scan",
     "similar",
+    "correct",
+    "listen",
     "data",
     "explain",
     "learn",
