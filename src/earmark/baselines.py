@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from earmark import features as feature_names
 from earmark.errors import MissingExtraError
 from earmark.metrics import softmax
+from earmark.musical_features import family_scale
 from earmark.progress import Progress, silent
 
 Features = NDArray[Any]
@@ -25,6 +26,8 @@ Targets = NDArray[np.int64]
 _FLOOR = 1e-3
 # What was learnt is named by the answers to this many training clips.
 _PROBES = 64
+# Standard deviations beyond which a value says nothing more.
+_CUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Baseline:
     Parameters
     ----------
     name
-        ``mfcc-svm``, ``mel-logistic``, ``majority`` or ``nearest``.
+        ``mfcc-svm``, ``mel-logistic``, ``musical-svm``, ``majority`` or ``nearest``.
     feature
         The dataset's features it learns from.
     """
@@ -113,15 +116,29 @@ def _probabilities(pipeline: Any, features: NDArray[np.float64]) -> NDArray[np.f
 _SETTINGS: dict[str, dict[str, Any]] = {
     "mfcc-svm": {"kernel": "rbf", "C": 10.0, "gamma": "scale", "probabilities": "softmax of the decision function"},
     "mel-logistic": {"C": 0.1, "max_iter": 2000},
+    # On inner validation clips of training sides, C from 10 to 100 and gamma from 0.1 to 0.5 are within 0.4 points.
+    "musical-svm": {
+        "kernel": "rbf",
+        "C": 10.0,
+        "gamma": 0.25,
+        "scale": "standardised, cut at 5, every family of features with the same weight",
+        "probabilities": "softmax of the decision function",
+    },
     "majority": {},
     "nearest": {"neighbours": 1, "distance": "cosine"},
 }
 BASELINES = {
     "mfcc-svm": Baseline("mfcc-svm", feature_names.MFCC),
     "mel-logistic": Baseline("mel-logistic", feature_names.MEL),
+    "musical-svm": Baseline("musical-svm", feature_names.MUSICAL),
     "majority": Baseline("majority", feature_names.MFCC),
     "nearest": Baseline("nearest", feature_names.BACKBONE),
 }
+
+
+def _weigh_families(standardised: NDArray[np.float64]) -> NDArray[np.float64]:
+    weighted: NDArray[np.float64] = np.clip(standardised, -_CUT, _CUT) * family_scale()
+    return weighted
 
 
 def _pipeline(name: str, seed: int) -> Any:
@@ -130,13 +147,19 @@ def _pipeline(name: str, seed: int) -> Any:
         from sklearn.linear_model import LogisticRegression
         from sklearn.neighbors import KNeighborsClassifier
         from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+        from sklearn.preprocessing import FunctionTransformer, StandardScaler
         from sklearn.svm import SVC
     except ImportError as error:
         raise MissingExtraError("The baselines", "train") from error
     settings = _SETTINGS[name]
     if name == "mfcc-svm":
         return make_pipeline(StandardScaler(), SVC(C=settings["C"], gamma=settings["gamma"], random_state=seed))
+    if name == "musical-svm":
+        return make_pipeline(
+            StandardScaler(),
+            FunctionTransformer(_weigh_families),
+            SVC(C=settings["C"], gamma=settings["gamma"], random_state=seed),
+        )
     if name == "mel-logistic":
         return make_pipeline(
             StandardScaler(), LogisticRegression(C=settings["C"], max_iter=settings["max_iter"], random_state=seed)

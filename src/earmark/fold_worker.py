@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,9 @@ class FoldResult:
         (m, labels), before any temperature.
     temperature
         Fitted inside the training clips; 1 where none was asked for.
+    inner, inner_log_probabilities
+        Row numbers of the training clips that the temperature was fitted on, (h,), and what the second model, which
+        did not see them, said of them, (h, labels); empty where no temperature was asked for.
     """
 
     name: str
@@ -81,6 +84,8 @@ class FoldResult:
     final_weights: str
     curves: list[dict[str, float | int | None]]
     seconds: float
+    inner: list[int] = field(default_factory=list)
+    inner_log_probabilities: list[list[float]] = field(default_factory=list)
 
 
 def fit_fold(
@@ -108,12 +113,15 @@ def fit_fold(
         progress=progress,
     )
     temperature = 1.0
+    held = fold.train[:0]
+    said: NDArray[np.float64] = np.empty((0, work.labels))
     if work.calibrate:
         inner, held = inner_split(targets, work.groups, fold.train, fold.seed)
         second = learner.fit(
             features[inner], targets[inner], work.labels, seed=fold.seed, device=work.device, progress=progress
         )
-        temperature = fit_temperature(second.log_probabilities(features[held]), targets[held])
+        said = second.log_probabilities(features[held])
+        temperature = fit_temperature(said, targets[held])
     result = FoldResult(
         name=fold.name,
         identity=identity,
@@ -124,6 +132,8 @@ def fit_fold(
         final_weights=fitted.final_weights,
         curves=[{name: _finite(getattr(row, name)) for name in EPOCH_COLUMNS} for row in fitted.curves],
         seconds=time.monotonic() - began,
+        inner=held.tolist(),
+        inner_log_probabilities=said.tolist(),
     )
     return result, fitted
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.problems import Problem
-from earmark.audio.readers import RATES, Chunk, mix
+from earmark.audio.readers import RATES, Chunk, energy, mix
 from earmark.audio.resample import Converter
-from earmark.audio.results import SILENCE, Tally
+from earmark.audio.results import SILENCE, ChannelPower, Tally
 from earmark.bundle import Bundle
 from earmark.errors import InputError
 from earmark.predict import SHORTEST_SECONDS, Classifier, Hearing, Prediction, TimelinePoint
@@ -249,6 +249,7 @@ class Listener:
                 self.classifier.hear(self._heard, rest[0] / self._rate, rest[1])
             if self._tally.samples and self._tally.silent:
                 self._heard.problems.add(Problem.SILENT)
+            self._heard.channel_gain = self._power.gain
             return self.classifier.conclude(name, self._heard, None)
         finally:
             self.reset()
@@ -259,6 +260,7 @@ class Listener:
         self._windows = Windows(self._size)
         self._heard = Hearing()
         self._tally = Tally()
+        self._power = ChannelPower()
         self._quiet = _Quiet(self._rate)
         self._carried = np.empty(0, np.float32)
         self._updates = 0
@@ -287,7 +289,10 @@ class Listener:
         self._carried = values[whole:].copy()
         if not whole:
             return self._carried[:0], 0
-        return mix(values[:whole].reshape(-1, self.channels), 1)
+        frames = values[:whole].reshape(-1, self.channels)
+        mono, repaired = mix(frames, 1)
+        self._power.add(energy(frames), energy(mono))
+        return mono, repaired
 
     def _take(self, samples: NDArray[np.float32], latest: bool, *, running: bool = True) -> list[Moment]:
         moments: list[Moment] = []

@@ -18,6 +18,8 @@ from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
 from earmark.metrics import apply_temperature
+from earmark.music import Music
+from earmark.music.meter import MusicMeter
 from earmark.spectrogram import fit_window, spectrogram
 from earmark.windows import Windows
 
@@ -71,6 +73,8 @@ class Prediction:
         Seconds that were decoded, and that the file says it has (None: it does not say).
     problems
         Codes of :class:`earmark.audio.Problem` found in what was decoded that did not stop use.
+    music
+        Tempo, key, loudness and dynamics of the windows that were heard.
     """
 
     path: str
@@ -84,6 +88,7 @@ class Prediction:
     decoded: float
     declared: float | None
     problems: tuple[str, ...] = ()
+    music: Music = field(default_factory=Music)
 
     @property
     def answer(self) -> str:
@@ -110,6 +115,7 @@ class Prediction:
             "decoded": self.decoded,
             "declared": self.declared,
             "problems": list(self.problems),
+            **self.music.to_dict(),
         }
         if timeline:
             row["timeline"] = [
@@ -200,6 +206,7 @@ class Classifier:
             for begin, samples in stretches:
                 self.hear(heard, begin, samples, on_window)
             heard.problems.update(recording.problems)
+            heard.channel_gain = recording.channel_gain
         name = os.fspath(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "upload")
         return self.conclude(str(name), heard, declared)
 
@@ -280,6 +287,9 @@ class Classifier:
             on_window(begin, picture)
         probabilities, embeddings = self.window_probabilities(picture[None])
         heard.add(begin, len(samples) / self._rate, probabilities[0], embeddings[0])
+        if heard.meter is None:
+            heard.meter = MusicMeter(self._rate)
+        heard.meter.add(samples)
 
     def conclude(self, name: str, heard: Hearing, declared: float | None) -> Prediction:
         """The answer for all that has been heard of a track.
@@ -315,6 +325,7 @@ class Classifier:
             decoded=decoded,
             declared=declared,
             problems=tuple(sorted(str(problem) for problem in heard.problems)),
+            music=Music() if heard.meter is None else heard.meter.music(channel_gain=heard.channel_gain),
         )
 
 
@@ -324,7 +335,8 @@ class Hearing:
 
     ``windows``: start and length in seconds and probabilities of the last :data:`MOST_POINTS` windows; ``count``,
     ``probabilities`` and ``embedding``: how many windows there were, and their sums; ``samples``: decoded;
-    ``silent``: whether a stretch was left out because it was silent.
+    ``silent``: whether a stretch was left out because it was silent; ``meter``: measures the music; ``channel_gain``:
+    what mixing to mono took from the loudness, in dB.
     """
 
     windows: deque[tuple[float, float, NDArray[np.float64]]] = field(
@@ -336,6 +348,8 @@ class Hearing:
     problems: set[Problem] = field(default_factory=set)
     samples: int = 0
     silent: bool = False
+    meter: MusicMeter | None = None
+    channel_gain: float = 0.0
 
     def add(
         self, begin: float, seconds: float, probabilities: NDArray[np.float64], embedding: NDArray[np.float32]

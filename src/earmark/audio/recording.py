@@ -15,9 +15,19 @@ from numpy.typing import NDArray
 from earmark.audio.containers import Content, describe_other, suffix_fits
 from earmark.audio.opening import open_regular
 from earmark.audio.problems import Problem, explain, printable
-from earmark.audio.readers import CHUNK, RATES, TOLERANCE, Chunk, QuietBytes, Reader, ReadError, SoundfileReader
+from earmark.audio.readers import (
+    CHUNK,
+    RATES,
+    TOLERANCE,
+    Chunk,
+    QuietBytes,
+    Reader,
+    ReadError,
+    SoundfileReader,
+    energy,
+)
 from earmark.audio.resample import Converter, grid
-from earmark.audio.results import AudioInfo, Sound, Tally
+from earmark.audio.results import AudioInfo, ChannelPower, Sound, Tally
 from earmark.audio.sniff import sniff
 from earmark.errors import AudioError, InputError
 
@@ -97,6 +107,7 @@ class Recording:
             self._file.skip(content.offset)
         self._found: set[Problem] = set()
         self._stumbled = False
+        self._power = ChannelPower()
         if self.path is not None and not suffix_fits(self.path.name, content.container):
             self._found.add(Problem.WRONG_SUFFIX)
         self._reader = self._choose_reader()
@@ -244,6 +255,7 @@ class Recording:
                 piece = converter.finish()
             else:
                 tally.repaired += chunk.repaired
+                self._power.add(chunk.energy, energy(chunk.samples))
                 piece = converter.feed(chunk)
             if skip:
                 piece, skip = piece[skip:], max(0, skip - len(piece))
@@ -256,6 +268,11 @@ class Recording:
             if chunk is None:
                 break
         self._conclude(tally, whole=start == 0)
+
+    @property
+    def channel_gain(self) -> float:
+        """Power of all channels over that of their mono mean in what has been decoded so far, in dB, 0 to 20."""
+        return self._power.gain
 
     def _seek(self, frame: int) -> None:
         try:

@@ -30,6 +30,7 @@ AREAS: tuple[str, ...] = (
     "data",
     "explain",
     "learn",
+    "fuse",
     "results",
     "spectrogram",
     "tags",

@@ -96,7 +96,7 @@ def crossval(
             device=chosen, calibrate=calibrate, leak_tests=leak_tests, command=sys.argv, progress=progress,
         )  # fmt: skip
         page = _report(run)
-    _show_run(run, page)
+    show_run(run, page)
     _leave(failures)
 
 
@@ -141,7 +141,7 @@ def train(
             protocol=make_protocol(data, protocol, folds=folds, seeds=[seed]) if given else None, progress=progress,
         )  # fmt: skip
         page = _report(run)
-    _show_run(run, page)
+    show_run(run, page)
     size = output.stat().st_size / 1e6
     out = console()
     out.print(f"Bundle {output} ({size:.1f} MB), unsure below {bundle.unsure_below:.2f}.", soft_wrap=True)
@@ -239,7 +239,8 @@ def _report(run: Run) -> Path:
     return write_report(run)
 
 
-def _show_run(run: Run, page: Path) -> None:
+def show_run(run: Run, page: Path) -> None:
+    """Print scores, leak tests and where the report is."""
     from rich.table import Table
 
     metrics: Any = run.metrics

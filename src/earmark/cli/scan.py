@@ -179,6 +179,15 @@ def _show_stats(summed: Stats, where: Path) -> None:
         older = f"; {summed.outdated:,} tracks were heard by an older one" if summed.outdated else ""
         out.print(Text(f"Bundle     {summed.bundle}{older}"))
     out.print(Text(f"Tags       {summed.tagged_genre:,} tracks name a genre, {summed.tagged_year:,} a year"))
+    if summed.tempo is not None:
+        t = summed.tempo
+        out.print(Text(f"Tempo      {t.median:.0f} BPM in the middle, most from {t.low:.0f} to {t.high:.0f}"))
+    if summed.loudness is not None:
+        t = summed.loudness
+        out.print(Text(f"Loudness   {t.median:.1f} LUFS in the middle, most from {t.low:.1f} to {t.high:.1f}"))
+    if summed.keys:
+        most = ", ".join(f"{key} {count:,}" for key, count in summed.keys[:4])
+        out.print(Text(f"Keys       {most}" + (" ..." if len(summed.keys) > 4 else "")))
     if summed.removed:
         out.print(Text(f"Gone       {summed.removed:,}"))
     if summed.genres:

@@ -11,6 +11,8 @@ import sqlite3
 import unicodedata
 from collections.abc import Sequence
 
+from earmark.music import MUSIC_FIELDS
+
 FIRST = """
 CREATE TABLE bundles (
     id INTEGER PRIMARY KEY,
@@ -87,6 +89,7 @@ _SECOND = (
     "ALTER TABLE tracks ADD COLUMN doubt INTEGER",
     "ALTER TABLE tracks ADD COLUMN sure REAL",
     "ALTER TABLE tracks ADD COLUMN words TEXT",
+    *(f"ALTER TABLE tracks ADD COLUMN {name} {'TEXT' if name == 'key' else 'REAL'}" for name in MUSIC_FIELDS),
     f"CREATE TRIGGER tracks_made AFTER INSERT ON tracks BEGIN {_DERIVE} END",
     "CREATE TRIGGER tracks_changed AFTER UPDATE OF content, label, confidence, unsure, problem, removed ON tracks "
     f"BEGIN {_DERIVE} END",

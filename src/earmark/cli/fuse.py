@@ -1,0 +1,40 @@
+"""``earmark fuse``: one model out of the saved runs of several."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("fuse")(fuse)
+
+
+def fuse(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN...", help="Folders of runs on the same clips and folds, made with --calibrate."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fused run.")] = Path("runs/fused"),
+    equal: Annotated[
+        bool, typer.Option("--equal", help="Fit no weights: all models count alike. Needs no inner predictions.")
+    ] = False,
+) -> None:
+    """Fuse the runs of several models, weighing each by what it does inside the training side of each fold."""
+    from earmark.cli.learn import show_run
+    from earmark.fusion import fuse as fuse_runs
+    from earmark.report import write_report
+    from earmark.runs import load_run
+
+    run = fuse_runs([load_run(folder) for folder in runs], output, equal=equal, command=sys.argv)
+    show_run(run, write_report(run))
+    means = run.info["model"]["mean_weights"]
+    if means and not equal:
+        said = ", ".join(f"{name} {weight:.2f}" for name, weight in means.items())
+        typer.echo(f"Weights, mean over folds: {said}")
