@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
+from earmark.features import mfcc_statistics
 from earmark.metrics import apply_temperature
+from earmark.novelty import FAINT, Doubt
 from earmark.spectrogram import fit_window, spectrogram
 
 OnWindow = Callable[[float, NDArray[np.uint8]], None]
@@ -56,7 +58,7 @@ class Prediction:
     label, confidence
         The most probable genre and its calibrated probability.
     unsure
-        Whether the confidence is below the bundle's threshold.
+        Whether the answer is not to be relied on; `doubt` says why.
     probabilities
         Of every genre, falling; they sum to 1.
     embedding
@@ -69,6 +71,9 @@ class Prediction:
         Seconds that were decoded, and that the file says it has (None: it does not say).
     problems
         Codes of :class:`earmark.audio.Problem` found in what was decoded that did not stop use.
+    doubt
+        Why it is unsure: "between genres" (the confidence is below the bundle's threshold), "unlike anything it has
+        learnt" (see :mod:`earmark.novelty`) or "hardly any sound"; None where it is sure.
     """
 
     path: str
@@ -82,6 +87,7 @@ class Prediction:
     decoded: float
     declared: float | None
     problems: tuple[str, ...] = ()
+    doubt: str | None = None
 
     @property
     def answer(self) -> str:
@@ -103,6 +109,7 @@ class Prediction:
             "label": self.label,
             "confidence": self.confidence,
             "unsure": self.unsure,
+            "doubt": self.doubt,
             "probabilities": dict(list(self.probabilities.items())[:top_k]),
             "heard": [list(window) for window in self.heard],
             "decoded": self.decoded,
@@ -220,6 +227,25 @@ class Classifier:
             self._hear(heard, begin, window)
         return self._answer(name, heard, len(samples) / sample_rate)
 
+    def classify_spectrograms(self, spectrograms: NDArray[np.uint8], *, name: str = "spectrograms") -> Prediction:
+        """Answer for spectrograms of consecutive windows of one track, uint8 (n, bins, columns), n at least 1.
+
+        Raises
+        ------
+        InputError
+            If their shape is not the bundle's.
+        """
+        if spectrograms.dtype != np.uint8 or spectrograms.shape[1:] != self.bundle.front_end.shape:
+            raise InputError(
+                f"The bundle looks at 8-bit spectrograms of {self.bundle.front_end.shape}, not at "
+                f"{spectrograms.dtype} of shape {spectrograms.shape}."
+            )
+        heard = _Heard(power=math.inf)
+        for number, picture in enumerate(spectrograms):
+            heard.samples += self._size
+            self._look(heard, number * self.window_seconds, self.window_seconds, picture)
+        return self._answer(name, heard, None)
+
     def window_probabilities(
         self, spectrograms: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -264,11 +290,26 @@ class Classifier:
         if not np.any(samples):
             heard.silent = True
             return
+        heard.power = max(heard.power, float(np.dot(samples, samples)) / len(samples))
         picture = spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
         if on_window is not None:
             on_window(begin, picture)
+        self._look(heard, begin, len(samples) / self._rate, picture)
+
+    def _look(self, heard: _Heard, begin: float, seconds: float, picture: NDArray[np.uint8]) -> None:
         probabilities, embeddings = self.window_probabilities(picture[None])
-        heard.windows.append((begin, len(samples) / self._rate, probabilities[0], embeddings[0]))
+        heard.windows.append((begin, seconds, probabilities[0], embeddings[0]))
+        if self.bundle.novelty is not None:
+            heard.timbres.append(mfcc_statistics(picture[None])[0])
+
+    def _doubt(self, heard: _Heard, confidence: float, embedding: NDArray[np.float32]) -> Doubt | None:
+        """The plainest reason to be unsure, if there is one."""
+        if heard.power < 10 ** (FAINT / 10):
+            return Doubt.FAINT
+        novelty = self.bundle.novelty
+        if novelty is not None and novelty.strange(np.array(heard.timbres), embedding):
+            return Doubt.STRANGE
+        return Doubt.BETWEEN if confidence < self.bundle.unsure_below else None
 
     def _answer(self, name: str, heard: _Heard, declared: float | None) -> Prediction:
         decoded = heard.samples / self._rate
@@ -282,11 +323,13 @@ class Classifier:
         mean = np.mean([p for _, _, p, _ in heard.windows], axis=0)
         embedding: NDArray[np.float32] = np.mean([e for _, _, _, e in heard.windows], axis=0).astype(np.float32)
         order = np.argsort(-mean, kind="stable")
+        doubt = self._doubt(heard, float(mean[order[0]]), embedding)
         return Prediction(
             path=name,
             label=self.labels[order[0]],
             confidence=float(mean[order[0]]),
-            unsure=bool(mean[order[0]] < self.bundle.unsure_below),
+            unsure=doubt is not None,
+            doubt=None if doubt is None else str(doubt),
             probabilities={self.labels[i]: float(mean[i]) for i in order},
             embedding=embedding,
             timeline=tuple(
@@ -306,7 +349,10 @@ class _Heard:
 
     windows: list[tuple[float, float, NDArray[np.float64], NDArray[np.float32]]] = field(default_factory=list)
     problems: set[Problem] = field(default_factory=set)
+    timbres: list[NDArray[np.float32]] = field(default_factory=list)
     samples: int = 0
+    # Mean square of the loudest window; infinite where only pictures were given, which have no level.
+    power: float = 0.0
     silent: bool = False
 
 

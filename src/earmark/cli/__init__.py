@@ -21,7 +21,18 @@ EXTRAS = {
     "mutagen": "tag",
     "pyarrow": "parquet",
 }
-AREAS: tuple[str, ...] = ("classify", "scan", "similar", "data", "explain", "learn", "results", "spectrogram", "tags")
+AREAS: tuple[str, ...] = (
+    "classify",
+    "scan",
+    "similar",
+    "data",
+    "explain",
+    "learn",
+    "results",
+    "robustness",
+    "spectrogram",
+    "tags",
+)
 
 app = typer.Typer(
     name="earmark",
