@@ -1,8 +1,8 @@
 """The bundle: everything that a finished model needs, in one file.
 
 A ZIP archive, uncompressed, of ``model.onnx``, ``bundle.json``, ``manifest.json`` and, where the model knows what it
-has learnt from (:mod:`earmark.novelty`), ``novelty.safetensors``. Nothing in it is pickle. The manifest holds size and
-SHA-256 of the other parts, and they are checked before anything is used.
+has learnt from (:mod:`earmark.novelty`), ``novelty.safetensors``. Nothing in it is pickle. The manifest holds size
+and SHA-256 of the other parts, and they are checked before anything is used.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def write_fold_bundles(
     InputError
         If the folder exists, features are missing, or a clip would be tested twice.
     """
-    features = dataset.features.get(learner.feature)
+    features: NDArray[Any] | None = dataset.features.get(learner.feature)
     if features is None and learner.feature == "spectrogram":
         features = dataset.spectrograms
     if features is None:

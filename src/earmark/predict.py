@@ -250,8 +250,15 @@ class Classifier:
         self, spectrograms: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Calibrated probabilities (n, labels) and embeddings (n, d) of spectrograms, uint8 (n, bins, columns)."""
-        logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
+        logits, embeddings = self.logits_and_embeddings(spectrograms)
         return apply_temperature(logits, self.bundle.temperature), embeddings
+
+    def logits_and_embeddings(
+        self, spectrograms: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (n, labels) and embeddings (n, d), as the network gives them."""
+        logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
+        return logits, embeddings
 
     def _spread(
         self, recording: Recording, windows: int, start: float, length: float

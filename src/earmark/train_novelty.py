@@ -66,7 +66,9 @@ def learn_novelty(
         return None
     if fold_embeddings is not None and (embeddings is None or len(fold_embeddings) != len(protocol.folds)):
         raise InputError("Embeddings by fold need one array per fold, and those of the final model.")
-    distances: dict[str, list[Floats]] = {TIMBRE: []} | ({} if embeddings is None else {EMBEDDING: []})
+    distances: dict[str, list[Floats]] = {TIMBRE: []}
+    if embeddings is not None:
+        distances[EMBEDDING] = []
     for number, fold in enumerate(protocol.folds):
         known = Timbres.fit(timbres[fold.train])
         distances[TIMBRE].append(known.distances(timbres[fold.test]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earmark.cli.classify import JobsOption
 from earmark.cli.console import SOME_FAILED, console, progress_bar
 from earmark.errors import InputError
 from earmark.names import printable
@@ -49,6 +51,7 @@ def robustness(
         typer.Option(help="An archive of the clips' spectrograms (.npz) to classify too.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.", min=0)] = 0,
+    jobs: JobsOption = None,
 ) -> None:
     """Hear clips as they are, then louder, encoded, filtered, noisy, faster: what each change costs."""
     if bundle is not None and folds is not None:
@@ -62,7 +65,9 @@ def robustness(
 
     ears = fold_bundles(folds) if folds is not None else one_bundle(bundle)
     with progress_bar() as progress:
-        found = measure(load_dataset(dataset), ears, stored=stored, seed=seed, progress=progress)
+        found = measure(
+            load_dataset(dataset), ears, stored=stored, seed=seed, jobs=jobs or os.cpu_count() or 1, progress=progress
+        )
     write_json(output / "robustness.json", found.to_dict())
     write_markdown(found, output / "robustness.md")
     page = write_robustness(found, output / "robustness.html")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
 from earmark.audio import load
+
+if TYPE_CHECKING:
+    from av import AudioStream
 
 # (container, encoder, the rate that it is fed)
 _MP3 = ("mp3", "libmp3lame", 44100)
@@ -58,10 +62,10 @@ def encode(samples: NDArray[np.float32], rate: int, kind: tuple[str, str, int], 
     channels = 2 if layout == "stereo" else 1
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as target:
-        stream = target.add_stream(codec, rate=wanted, layout=layout)
-        stream.codec_context.bit_rate = 1000 * kbits
-        stream.codec_context.open()
+        stream = cast("AudioStream", target.add_stream(codec, rate=wanted, layout=layout))
         context = stream.codec_context
+        context.bit_rate = 1000 * kbits
+        context.open()
         frame = av.AudioFrame.from_ndarray(np.tile(sound, (channels, 1)), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = wanted, 0
         cut = av.AudioResampler(context.format, layout, wanted, frame_size=context.frame_size or 4096)

@@ -6,12 +6,13 @@ import csv
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from earmark.bundle import Bundle, load_bundle
 from earmark.dataset import Dataset
 from earmark.errors import InputError
-from earmark.predict import Classifier
+from earmark.predict import Classifier, packaged_bundle
 
 TABLE = "clips.csv"
 HELD_OUT = "held_out"
@@ -24,33 +25,24 @@ def clips_fingerprint(ids: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Ears:
-    """Classifiers, and who hears which clip.
+    """Bundles, and who hears which clip.
 
     Parameters
     ----------
-    classifiers
-        By name; with one alone it hears every clip.
+    files
+        The bundles by name; one alone hears every clip.
+    first
+        Any of them, read: labels and front end are those of all.
     places
-        Clip id to the name of its classifier; None: there is one for all.
+        Clip id to the name of its bundle; None: there is one for all.
     source
         What to call them.
     """
 
-    classifiers: Mapping[str, Classifier]
+    files: Mapping[str, Path]
+    first: Bundle
     places: Mapping[str, str] | None
     source: str
-
-    def __post_init__(self) -> None:
-        first = self.first.bundle
-        for name, classifier in self.classifiers.items():
-            bundle = classifier.bundle
-            if bundle.labels != first.labels or bundle.front_end != first.front_end:
-                raise InputError(f"The bundle {name} knows other genres or hears otherwise than the first one.")
-
-    @property
-    def first(self) -> Classifier:
-        """Any of them: labels and front end are those of all."""
-        return next(iter(self.classifiers.values()))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,27 +54,34 @@ class Ears:
         """Whether every clip is heard by a model that never heard it, its artist or its recording."""
         return self.places is not None
 
-    def of(self, clip: str) -> Classifier | None:
-        """Who hears a clip; None if nobody may."""
+    def of(self, clip: str) -> Path | None:
+        """The bundle that hears a clip; None if none may."""
         if self.places is None:
-            return self.first
+            return next(iter(self.files.values()))
         name = self.places.get(clip)
-        return None if name is None else self.classifiers[name]
+        return None if name is None else self.files[name]
 
     def trained_on(self, dataset: Dataset) -> bool:
         """Whether the one bundle says that it was trained on clips of this dataset."""
         if self.out_of_fold:
             return False
-        provenance = self.first.bundle.card.provenance
+        provenance = self.first.card.provenance
         return provenance.get("fingerprint") == dataset.fingerprint or (
             dataset.is_gtzan and provenance.get("dataset") == "GTZAN"
         )
 
 
-def one_bundle(bundle: Bundle | Path | str | None = None) -> Ears:
+@lru_cache(maxsize=16)
+def classifier_of(path: Path) -> Classifier:
+    """The classifier of a bundle, loaded once in a process."""
+    return Classifier(path)
+
+
+def one_bundle(path: Path | str | None = None) -> Ears:
     """One bundle for all clips; None: the packaged one."""
-    classifier = Classifier(bundle)
-    return Ears({classifier.bundle.card.name: classifier}, None, classifier.bundle.card.name)
+    path = packaged_bundle() if path is None else Path(path)
+    bundle = load_bundle(path)
+    return Ears({bundle.card.name: path}, bundle, None, bundle.card.name)
 
 
 def fold_bundles(folder: Path | str) -> Ears:
@@ -111,7 +110,7 @@ def fold_bundles(folder: Path | str) -> Ears:
         raise InputError(f"{table} lacks the column {error}.") from error
     if not places:
         raise InputError(f"{table} names no clip.")
-    classifiers = {}
+    bundles: dict[str, Bundle] = {}
     for name in sorted(set(places.values())):
         if Path(name).name != name:
             raise InputError(f"{table} names {name!r}, which is not the name of a file beside it.")
@@ -122,5 +121,9 @@ def fold_bundles(folder: Path | str) -> Ears:
                 f"The bundle {folder / name} does not say that it never heard the clips that {TABLE} gives it. "
                 "Make the folder again with scripts/make_fold_bundles.py."
             )
-        classifiers[name] = Classifier(bundle)
-    return Ears(classifiers, places, folder.name)
+        bundles[name] = bundle
+    first = next(iter(bundles.values()))
+    for name, bundle in bundles.items():
+        if bundle.labels != first.labels or bundle.front_end != first.front_end:
+            raise InputError(f"The bundle {folder / name} knows other genres or hears otherwise than the first one.")
+    return Ears({name: folder / name for name in bundles}, first, places, folder.name)

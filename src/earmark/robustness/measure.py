@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,11 @@ from earmark.dataset import Clip, Dataset, load_dataset
 from earmark.errors import AudioError, InputError
 from earmark.metrics import Interval, bootstrap_scores, draws, paired_bootstrap, percentiles, sums_by_group
 from earmark.metrics.intervals import RESAMPLES
-from earmark.predict import Classifier, Prediction
+from earmark.predict import Prediction
 from earmark.progress import Progress, Step, silent
-from earmark.robustness.ears import Ears
-from earmark.robustness.versions import Version, versions
+from earmark.robustness.ears import Ears, classifier_of
+from earmark.robustness.versions import versions
+from earmark.workers import in_order
 
 # Of a long sound so many windows from its middle are heard.
 MOST_WINDOWS = 3
@@ -194,6 +195,7 @@ def measure(
     *,
     stored: Path | str | None = None,
     seed: int = 0,
+    jobs: int = 1,
     progress: Progress = silent,
 ) -> Robustness:
     """Hear the clips of a dataset as they are and in every version of :mod:`earmark.robustness.versions`.
@@ -209,6 +211,8 @@ def measure(
         way from file to spectrogram costs.
     seed
         Of the noise.
+    jobs
+        Worker processes; the numbers do not depend on it.
 
     Raises
     ------
@@ -228,32 +232,30 @@ def measure(
             f"Of {dataset.name} there is no clip with a sound file that {ears.source} may hear. "
             "Give a folder of sound whose clips the folds' table names."
         )
-    changes = versions(ears.first.bundle.front_end.window_samples)
-    answers: list[list[Prediction]] = []
+    tasks = [_Task(clip, _bundle_for(ears, clip), number, seed) for number, clip in enumerate(chosen)]
+    answers: list[tuple[Answer, ...]] = []
     clips: list[Clip] = []
     failures: list[tuple[str, str]] = []
-    for number, clip in enumerate(chosen):
-        classifier = ears.of(clip.id)
-        assert classifier is not None
-        assert clip.path is not None
-        progress(Step("hearing", number, len(chosen), clip.id))
-        try:
-            answers.append(_hear(clip, classifier, changes, np.random.default_rng([seed, number])))
+    progress(Step("hearing", 0, len(chosen)))
+    for done, (clip, told) in enumerate(zip(chosen, in_order(_work, tasks, jobs, _crashed), strict=True), 1):
+        if isinstance(told, str):
+            failures.append((clip.id, told))
+        else:
+            answers.append(told)
             clips.append(clip)
-        except AudioError as error:
-            failures.append((clip.id, str(error)))
-    progress(Step("hearing", len(chosen), len(chosen)))
+        progress(Step("hearing", done, len(chosen), clip.id))
     if not clips:
         raise InputError(f"No clip of {dataset.name} can be heard in every version: {failures[0][1]}")
     number_of = {label: place for place, label in enumerate(ears.labels)}
     y_true = np.array([number_of[clip.label] for clip in clips])
+    changes = versions(ears.first.front_end.window_samples)
     heard = [
-        _collect(version.name, version.detail, clips, [row[i] for row in answers], number_of)
+        _collect(version.name, version.detail, [row[i] for row in answers], number_of)
         for i, version in enumerate(changes)
     ]
     if stored is not None:
         pictures = _stored(stored, clips, ears)
-        heard.insert(1, _collect(STORED, "the archive's, with no sound in between", clips, pictures, number_of))
+        heard.insert(1, _collect(STORED, "the archive's, with no sound in between", pictures, number_of))
     place = {clip.id: group for clip, group in zip(dataset.clips, dataset.groups, strict=True)}
     return Robustness(
         dataset=dataset.name, model=ears.source, out_of_fold=ears.out_of_fold, trained_on=ears.trained_on(dataset),
@@ -262,48 +264,79 @@ def measure(
     )  # fmt: skip
 
 
-def _hear(
-    clip: Clip, classifier: Classifier, changes: Sequence[Version], generator: np.random.Generator
-) -> list[Prediction]:
-    """Every version of one clip."""
+class Answer(NamedTuple):
+    """What one version of one clip was heard as: genre, the right one's probability, and whether it is unsure."""
+
+    label: str
+    right: float
+    unsure: bool
+
+    @classmethod
+    def of(cls, prediction: Prediction, clip: Clip) -> Answer:
+        """Of a prediction for this clip."""
+        return cls(prediction.label, prediction.probabilities[clip.label], prediction.unsure)
+
+
+class _Task(NamedTuple):
+    """What is sent to a worker: one clip, who hears it, and what its noise depends on."""
+
+    clip: Clip
+    bundle: Path
+    number: int
+    seed: int
+
+
+def _bundle_for(ears: Ears, clip: Clip) -> Path:
+    bundle = ears.of(clip.id)
+    assert bundle is not None, "clips that nobody may hear are left out before"
+    return bundle
+
+
+def _work(task: _Task) -> tuple[Answer, ...] | str:
+    """Every version of one clip, or the sentence why it cannot be heard."""
+    classifier, clip = classifier_of(task.bundle), task.clip
     front_end = classifier.bundle.front_end
-    rate = front_end.sample_rate
-    assert clip.path is not None
-    with Recording(clip.path) as recording:
-        most = MOST_WINDOWS * front_end.seconds
-        length = recording.measure()
-        start = max(0.0, (length - most) / 2)
-        samples = recording.load(rate, start=start, seconds=most).samples
-    return [
-        classifier.classify_samples(version.change(samples, rate, generator), rate, name=clip.id)
-        for version in changes
-    ]
+    rate, most = front_end.sample_rate, MOST_WINDOWS * front_end.seconds
+    generator = np.random.default_rng([task.seed, task.number])
+    assert clip.path is not None, "clips without a file are left out before"
+    try:
+        with Recording(clip.path) as recording:
+            start = max(0.0, (recording.measure() - most) / 2)
+            samples = recording.load(rate, start=start, seconds=most).samples
+        return tuple(
+            Answer.of(classifier.classify_samples(version.change(samples, rate, generator), rate), clip)
+            for version in versions(front_end.window_samples)
+        )
+    except AudioError as error:
+        return str(error)
 
 
-def _collect(
-    name: str, detail: str, clips: Sequence[Clip], answers: Sequence[Prediction], number_of: dict[str, int]
-) -> Heard:
+def _crashed(task: _Task) -> str:
+    return f"{task.clip.id} brought a decoder or encoder down."
+
+
+def _collect(name: str, detail: str, answers: Sequence[Answer], number_of: Mapping[str, int]) -> Heard:
     return Heard(
         name=name,
         detail=detail,
         predicted=np.array([number_of[answer.label] for answer in answers]),
-        right=np.array([answer.probabilities[clip.label] for clip, answer in zip(clips, answers, strict=True)]),
+        right=np.array([answer.right for answer in answers]),
         answered=np.array([not answer.unsure for answer in answers]),
     )
 
 
-def _stored(source: Path | str, clips: Sequence[Clip], ears: Ears) -> list[Prediction]:
+def _stored(source: Path | str, clips: Sequence[Clip], ears: Ears) -> list[Answer]:
     archive = load_dataset(source)
     if archive.spectrograms is None:
         raise InputError(f"{source} holds no spectrograms to compare with.")
     row = {clip.id: number for number, clip in enumerate(archive.clips)}
     missing = [clip.id for clip in clips if clip.id not in row]
-    if missing or archive.spectrograms.shape[1:] != ears.first.bundle.front_end.shape:
+    if missing or archive.spectrograms.shape[1:] != ears.first.front_end.shape:
         what = f"no spectrogram of {missing[0]}" if missing else "spectrograms of another shape than the model's"
         raise InputError(f"{source} holds {what}.")
     found = []
     for clip in clips:
-        classifier = ears.of(clip.id)
-        assert classifier is not None
-        found.append(classifier.classify_spectrograms(archive.spectrograms[row[clip.id]][None], name=clip.id))
+        classifier = classifier_of(_bundle_for(ears, clip))
+        told = classifier.classify_spectrograms(archive.spectrograms[row[clip.id]][None], name=clip.id)
+        found.append(Answer.of(told, clip))
     return found
