@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,7 +226,7 @@ class Novelty:
             )
 
 
-def _read(data: bytes) -> tuple[Mapping[str, Floats], Mapping[str, object]]:
+def _read(data: bytes) -> tuple[Mapping[str, Floats], Mapping[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -50,6 +50,14 @@ def robustness(
         Path | None,
         typer.Option(help="An archive of the clips' spectrograms (.npz) to classify too.", show_default=False),
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also put the table between <!-- measured: robustness --> and <!-- /measured: robustness --> of "
+            "this Markdown file.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.", min=0)] = 0,
     jobs: JobsOption = None,
 ) -> None:
@@ -61,7 +69,7 @@ def robustness(
     from earmark.report.robustness_page import write_robustness
     from earmark.robustness.ears import fold_bundles, one_bundle
     from earmark.robustness.measure import measure
-    from earmark.robustness.text import write_markdown
+    from earmark.robustness.text import fill, markdown, write_markdown
 
     ears = fold_bundles(folds) if folds is not None else one_bundle(bundle)
     with progress_bar() as progress:
@@ -70,6 +78,8 @@ def robustness(
         )
     write_json(output / "robustness.json", found.to_dict())
     write_markdown(found, output / "robustness.md")
+    if into is not None:
+        fill(into, "robustness", markdown(found))
     page = write_robustness(found, output / "robustness.html")
     _show(found)
     typer.echo(f"Page: {printable(page)}")

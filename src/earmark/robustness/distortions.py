@@ -7,6 +7,7 @@ random but the noise, whose generator is handed in. :mod:`earmark.robustness.cod
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import soxr
@@ -34,7 +35,7 @@ def clip(samples: Samples, decibels: float) -> Samples:
     if not peak:
         return samples
     loud = samples * np.float32(10 ** (decibels / 20) / peak)
-    return np.clip(loud, -1.0, 1.0)
+    return np.asarray(np.clip(loud, -1.0, 1.0), np.float32)
 
 
 def add_noise(samples: Samples, decibels: float, generator: np.random.Generator) -> Samples:
@@ -63,7 +64,7 @@ def tilt(samples: Samples, rate: int, decibels: float, *, low: float = 20.0, hig
     if not 0 < low < high:
         raise InputError(f"A tilt needs two frequencies, the lower first, not {low:g} and {high:g} Hz.")
 
-    def response(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    def response(frequencies: NDArray[Any]) -> NDArray[np.float64]:
         octaves = np.log(np.clip(frequencies, low, high) / low) / np.log(high / low)
         return np.asarray(10 ** (decibels * (2 * octaves - 1) / 20))
 
@@ -73,7 +74,7 @@ def tilt(samples: Samples, rate: int, decibels: float, *, low: float = 20.0, hig
 def low_pass(samples: Samples, rate: int, cutoff: float) -> Samples:
     """Nothing above `cutoff` Hz: a brick wall, softened over a twentieth of it below, so that it does not ring."""
 
-    def response(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    def response(frequencies: NDArray[Any]) -> NDArray[np.float64]:
         place = np.clip((frequencies - cutoff) / (cutoff / 20) + 0.5, -0.5, 0.5)
         return np.asarray(0.5 - 0.5 * np.sin(np.pi * place))
 
@@ -95,7 +96,7 @@ def stretch(samples: Samples, start: float, share: float) -> Samples:
     return samples[first : first + max(1, round(share * len(samples)))]
 
 
-def _filtered(samples: Samples, rate: int, response: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Samples:
+def _filtered(samples: Samples, rate: int, response: Callable[[NDArray[Any]], NDArray[np.float64]]) -> Samples:
     """Zero-phase filtering by a real gain for each frequency in Hz."""
     # Silence up to a power of two: the transform is quick whatever the length, and the end does not ring into the
     # beginning.

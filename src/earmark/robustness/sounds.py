@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 Half = Literal["development", "test"]
-Maker = Callable[[np.random.Generator, "NDArray[np.float64]"], "NDArray[np.float64]"]
+Maker = Callable[[np.random.Generator, "NDArray[Any]"], "NDArray[Any]"]
 
 RATE = 22050
 SECONDS = 30.0
@@ -70,9 +70,7 @@ class Kind:
 NEAR_SILENCE = "near-silence"
 
 
-def coloured_noise(
-    generator: np.random.Generator, count: int, exponent: float, rate: int = RATE
-) -> NDArray[np.float64]:
+def coloured_noise(generator: np.random.Generator, count: int, exponent: float, rate: int = RATE) -> NDArray[Any]:
     """Noise whose power falls with frequency: ``f ** -exponent``, 0 for white, 1 for pink, 2 for brown.
 
     Below 20 Hz the power stays level, so that it does not end as a slow drift.
@@ -94,28 +92,28 @@ def _noise(low: float, high: float) -> Maker:
     return lambda generator, t: coloured_noise(generator, len(t), generator.uniform(low, high), _rate(t))
 
 
-def _rate(t: NDArray[np.float64]) -> int:
-    return round(1 / (t[1] - t[0]))
+def _rate(t: NDArray[Any]) -> int:
+    return round(1 / float(t[1] - t[0]))
 
 
-def _tone(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _tone(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     return np.sin(2 * np.pi * _pitch(generator, 80, 6000) * t)
 
 
-def _rich_tone(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rich_tone(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     """A tone with harmonics, as of a horn or a test organ."""
     pitch, fall = _pitch(generator, 80, 1000), generator.uniform(0.5, 2)
     return sum((np.sin(2 * np.pi * pitch * k * t) / k**fall for k in range(1, 9)), np.zeros_like(t))
 
 
-def _chord(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _chord(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     root = _pitch(generator, 110, 440)
     steps = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 10), (0, 5, 7), (0, 3, 6))[generator.integers(5)]
     parts = [np.sin(2 * np.pi * root * 2 ** (s / 12) * k * t) / k for s in steps for k in (1, 2, 3)]
     return np.sum(parts, axis=0)
 
 
-def _two_tones(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _two_tones(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     """Keys of a telephone."""
     low, high = (697, 770, 852, 941), (1209, 1336, 1477)
     sound = np.zeros_like(t)
@@ -127,7 +125,7 @@ def _two_tones(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArra
     return sound
 
 
-def _sweep(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sweep(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     low, high = _pitch(generator, 40, 200), _pitch(generator, 3000, 10000)
     period = generator.uniform(2, 30)
     place = (t % period) / period
@@ -135,13 +133,13 @@ def _sweep(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np
     return np.sin(2 * np.pi * low * period / growth * np.exp(growth * place))
 
 
-def _siren(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _siren(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     middle, speed = _pitch(generator, 500, 1200), generator.uniform(0.2, 4)
     phase = 2 * np.pi * middle * t - 0.3 * middle / speed * np.cos(2 * np.pi * speed * t)
     return np.sin(phase) + 0.3 * np.sin(2 * phase)
 
 
-def _hum(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _hum(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     mains = generator.choice([50.0, 60.0])
     sound = 0.02 * coloured_noise(generator, len(t), 1.0, _rate(t))
     for k in range(1, 20):
@@ -150,8 +148,8 @@ def _hum(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.f
 
 
 def _bursts(
-    generator: np.random.Generator, t: NDArray[np.float64], begins: NDArray[np.float64], decay: float, pitch: float
-) -> NDArray[np.float64]:
+    generator: np.random.Generator, t: NDArray[Any], begins: NDArray[Any], decay: float, pitch: float
+) -> NDArray[Any]:
     """Decaying bursts at the given times, of noise (pitch 0) or of a tone."""
     rate = _rate(t)
     length = min(len(t), int(8 / decay * rate) + 1)
@@ -164,24 +162,24 @@ def _bursts(
     return sound[: len(t)]
 
 
-def _clicks(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _clicks(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     """Crackle of a record's empty groove: clicks at random times over faint hiss."""
     begins = np.sort(generator.uniform(0, t[-1], int(generator.uniform(2, 30) * t[-1])))
     return _bursts(generator, t, begins, 400, 0) + 0.01 * generator.standard_normal(len(t))
 
 
-def _metronome(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _metronome(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     begins = np.arange(0, t[-1], 60 / generator.uniform(50, 180))
     return _bursts(generator, t, begins, generator.uniform(40, 150), _pitch(generator, 800, 3000))
 
 
-def _steps(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _steps(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     """Knocks at uneven times: footsteps, typing."""
     begins = np.cumsum(generator.gamma(8, generator.uniform(0.2, 0.7) / 8, int(t[-1] * 6)))
     return _bursts(generator, t, begins[begins < t[-1]], generator.uniform(20, 90), 0)
 
 
-def _waves(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _waves(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     """Surf or wind: noise that swells and falls over seconds."""
     swell = np.zeros_like(t)
     for _ in range(4):
@@ -190,7 +188,7 @@ def _waves(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np
     return coloured_noise(generator, len(t), generator.uniform(0.5, 2), _rate(t)) * 10 ** (swell / 3)
 
 
-def _crowd(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _crowd(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     """Babble: many voices, each a buzz with moving formants switched on and off at the rate of syllables."""
     rate = _rate(t)
     sound = np.zeros_like(t)
@@ -207,12 +205,12 @@ def _crowd(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np
     return sound + 0.3 * sound.std() * coloured_noise(generator, len(t), 1.0, rate)
 
 
-def _applause(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _applause(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     begins = generator.uniform(0, t[-1], int(generator.uniform(100, 400) * t[-1]))
     return _bursts(generator, t, begins, generator.uniform(100, 300), 0)
 
 
-def _engine(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _engine(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     speed = generator.uniform(15, 60) * (1 + 0.05 * np.sin(2 * np.pi * generator.uniform(0.05, 0.3) * t))
     phase = 2 * np.pi * np.cumsum(speed) / _rate(t)
     parts = [generator.uniform(0.2, 1) / k**0.7 * np.sin(k * phase) for k in range(1, 30)]
@@ -220,7 +218,7 @@ def _engine(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[n
     return np.sum(parts, axis=0) + generator.uniform(0.1, 0.6) * rough
 
 
-def _birds(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _birds(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     sound = 0.02 * coloured_noise(generator, len(t), 1.0, _rate(t))
     rate = _rate(t)
     for begin in np.sort(generator.uniform(0, max(t[-1] - 0.5, 0.1), int(t[-1] * generator.uniform(1, 4)))):
@@ -236,7 +234,7 @@ def _pitch(generator: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(generator.uniform(np.log(low), np.log(high))))
 
 
-def _square(generator: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _square(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     """Beeping of a clock or a lorry."""
     pitch, period = _pitch(generator, 800, 3500), generator.uniform(0.3, 1.5)
     return np.sign(np.sin(2 * np.pi * pitch * t)) * ((t % period) < generator.uniform(0.3, 0.6) * period)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from earmark.errors import InputError
 from earmark.files import atomic_write
 from earmark.metrics import Interval
 from earmark.robustness.measure import LARGE, Robustness, Row
@@ -38,6 +39,27 @@ def write_markdown(found: Robustness, path: Path | str) -> Path:
     with atomic_write(path, "w") as handle:
         handle.write(markdown(found))
     return path
+
+
+def fill(path: Path | str, name: str, text: str) -> None:
+    """Put text between the marks ``<!-- measured: NAME -->`` and ``<!-- /measured: NAME -->`` of a file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or does not have each mark once and in this order.
+    """
+    path = Path(path)
+    begin, end = f"<!-- measured: {name} -->", f"<!-- /measured: {name} -->"
+    try:
+        held = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}).") from error
+    if held.count(begin) != 1 or held.count(end) != 1 or held.index(begin) > held.index(end):
+        raise InputError(f"{path} needs the lines {begin} and {end}, once each and in this order.")
+    before, rest = held.split(begin)
+    with atomic_write(path, "w") as handle:
+        handle.write(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
 
 
 def _line(row: Row, *, first: bool) -> str:
