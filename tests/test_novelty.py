@@ -96,9 +96,9 @@ def test_limits_do_not_take_nonsense() -> None:
 
 def test_learning_refuses_known_music_rarely_and_strange_vectors_always() -> None:
     dataset = blobs(120, artists=10)
-    protocol = make_protocol(dataset, "artist5", seeds=[0])
+    folds = make_protocol(dataset, "artist5", seeds=[0]).folds
     embeddings = dataset.features["mobilenet_v2"]
-    novelty = learn_novelty(dataset, protocol, embeddings)
+    novelty = learn_novelty(dataset, folds, embeddings)
     assert novelty is not None
     assert set(novelty.limits) == {"timbre", "embedding"}
     refused = [novelty.strange(t[None], e) for t, e in zip(dataset.features[MFCC], embeddings, strict=True)]
@@ -107,19 +107,19 @@ def test_learning_refuses_known_music_rarely_and_strange_vectors_always() -> Non
     # One odd window of three does not make a song strange.
     windows = np.stack([dataset.features[MFCC][0], dataset.features[MFCC][0], dataset.features[MFCC][0] + 50])
     assert not novelty.strange(windows, embeddings[0])
-    by_timbre = learn_novelty(dataset, protocol)
+    by_timbre = learn_novelty(dataset, folds)
     assert by_timbre is not None
     assert set(by_timbre.limits) == {"timbre"}
     # Embeddings that are each fold's own, only turned, tell the same.
-    turned = [embeddings[:, ::-1]] * len(protocol.folds)
-    again = learn_novelty(dataset, protocol, embeddings, fold_embeddings=turned)
+    turned = [embeddings[:, ::-1]] * len(folds)
+    again = learn_novelty(dataset, folds, embeddings, fold_embeddings=turned)
     assert again is not None
     assert again.embedding_limit == pytest.approx(novelty.embedding_limit, rel=1e-4)
     with pytest.raises(InputError, match="one array per fold"):
-        learn_novelty(dataset, protocol, embeddings, fold_embeddings=turned[:-1])
-    assert learn_novelty(replace(dataset, features={"x": embeddings}), protocol) is None
-    fold = novelty_like(novelty, dataset.features[MFCC][:50], dataset.targets[:50], embeddings[:50])
-    assert fold.limits == novelty.limits
+        learn_novelty(dataset, folds, embeddings, fold_embeddings=turned[:-1])
+    assert learn_novelty(replace(dataset, features={"x": embeddings}), folds) is None
+    of_a_fold = novelty_like(novelty, dataset.features[MFCC][:50], dataset.targets[:50], embeddings[:50])
+    assert of_a_fold.limits == novelty.limits
 
 
 def test_the_part_comes_back_as_it_was_written() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from bundles import tiny_bundle
+from earmark.audio import load
 from earmark.bundle import load_bundle, save_bundle
 from earmark.cli import main
 from earmark.dataset import load_dataset
@@ -18,9 +20,10 @@ from earmark.errors import InputError
 from earmark.robustness.ears import clips_fingerprint, fold_bundles, one_bundle
 from earmark.robustness.genres import GenreOut, auroc
 from earmark.robustness.measure import Heard, Robustness, mean_interval, measure
+from earmark.robustness.refit import add_novelty
 from earmark.robustness.sounds import KINDS, coloured_noise
 from earmark.robustness.unknown import hear_unknown, together
-from earmark.spectrogram import FrontEnd
+from earmark.spectrogram import FrontEnd, fit_window, spectrogram
 from page_checks import Page
 from sounds import tone
 
@@ -110,6 +113,29 @@ def test_a_bundle_must_vouch_for_its_clips(music, bundle, tmp_path) -> None:
         fold_bundles(where)
     with pytest.raises(InputError, match="no bundles of folds"):
         fold_bundles(tmp_path)
+
+
+def test_finished_bundles_are_given_what_tells_strange_sound(music, bundle, tmp_path) -> None:
+    dataset = load_dataset(music)
+    pictures = np.stack(
+        [spectrogram(fit_window(load(clip.path, RATE).samples, SHORT), SHORT) for clip in dataset.clips]
+    )
+    where = folds(tmp_path / "folds", bundle, dataset.ids)
+    own = tmp_path / "own.earmark"
+    own.write_bytes(bundle.read_bytes())
+    before = load_bundle(own)
+    made = add_novelty(own, where, replace(dataset, spectrograms=pictures, front_end=SHORT))
+    after = load_bundle(own)
+    assert (after.card, after.model) == (before.card, before.model)
+    assert after.novelty is not None
+    assert after.novelty.limits == made.limits
+    # The folds still vouch for their clips, and refuse beyond the same limits.
+    for file in fold_bundles(where).files.values():
+        part = load_bundle(file).novelty
+        assert part is not None
+        assert part.limits == made.limits
+    with pytest.raises(InputError, match="no spectrograms"):
+        add_novelty(own, where, dataset)
 
 
 def test_what_cannot_be_measured_says_why(music, bundle, tmp_path) -> None:

@@ -152,7 +152,7 @@ def train(
     # Half the size; the rounding moves probabilities by less than a thousandth.
     # A frozen backbone's pooled features are the plain head's embedding, in every fold.
     embeddings = dataset.features[learner.feature] if fitted.head.gru is None else None
-    novelty = learn_novelty(dataset, protocol, embeddings)
+    novelty = learn_novelty(dataset, protocol.folds, embeddings)
     bundle = save_bundle(out, card, halve_weights(export_network(network, bins, columns)), novelty)
     progress(Step("writing the bundle", 1, 1))
     return bundle, run

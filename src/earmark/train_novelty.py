@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from earmark.dataset import Dataset
 from earmark.errors import InputError
 from earmark.features import MFCC, mfcc_statistics
-from earmark.folds import Fold, Protocol
+from earmark.folds import Fold
 from earmark.novelty import EMBEDDING, TIMBRE, Classes, Novelty, Timbres
 
 # Share of music from the training genres that may be refused as strange. One song in twenty is what it costs to keep
@@ -31,7 +31,7 @@ def timbres_of(dataset: Dataset) -> NDArray[np.float32] | None:
 
 def learn_novelty(
     dataset: Dataset,
-    protocol: Protocol,
+    folds: Sequence[Fold],
     embeddings: NDArray[np.floating] | None = None,
     *,
     fold_embeddings: Sequence[NDArray[np.floating]] | None = None,
@@ -46,8 +46,8 @@ def learn_novelty(
     ----------
     dataset
         With timbre statistics or spectrograms; None is returned where it has neither.
-    protocol
-        The cross-validation whose folds say who is new to whom.
+    folds
+        Of a cross-validation (:attr:`earmark.folds.Protocol.folds`): they say who is new to whom.
     embeddings
         (n, d) of all clips by the final model; None: only timbre is looked at.
     fold_embeddings
@@ -64,12 +64,12 @@ def learn_novelty(
     timbres = timbres_of(dataset)
     if timbres is None:
         return None
-    if fold_embeddings is not None and (embeddings is None or len(fold_embeddings) != len(protocol.folds)):
+    if fold_embeddings is not None and (embeddings is None or len(fold_embeddings) != len(folds)):
         raise InputError("Embeddings by fold need one array per fold, and those of the final model.")
     distances: dict[str, list[Floats]] = {TIMBRE: []}
     if embeddings is not None:
         distances[EMBEDDING] = []
-    for number, fold in enumerate(protocol.folds):
+    for number, fold in enumerate(folds):
         known = Timbres.fit(timbres[fold.train])
         distances[TIMBRE].append(known.distances(timbres[fold.test]))
         if embeddings is not None:

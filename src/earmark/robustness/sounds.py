@@ -119,7 +119,7 @@ def _two_tones(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     sound = np.zeros_like(t)
     step = generator.uniform(0.2, 0.6)
     for number in range(int(t[-1] / step) + 1):
-        on = (t >= number * step) & (t < (number + 0.5) * step)
+        on = slice(*np.searchsorted(t, (number * step, (number + 0.5) * step)))
         first, second = generator.choice(low), generator.choice(high)
         sound[on] = np.sin(2 * np.pi * first * t[on]) + np.sin(2 * np.pi * second * t[on])
     return sound
