@@ -1,7 +1,8 @@
 """The bundle: everything that a finished model needs, in one file.
 
-A ZIP archive, uncompressed, of ``model.onnx``, ``bundle.json`` and ``manifest.json``. Nothing in it is pickle.
-The manifest holds size and SHA-256 of the other parts, and they are checked before anything is used.
+A ZIP archive, uncompressed, of ``model.onnx``, ``bundle.json``, ``manifest.json`` and, where the model knows what it
+has learnt from (:mod:`earmark.novelty`), ``novelty.safetensors``. Nothing in it is pickle. The manifest holds size
+and SHA-256 of the other parts, and they are checked before anything is used.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from earmark.errors import InputError, StoreError
 from earmark.files import atomic_write
+from earmark.novelty import Novelty
 from earmark.spectrogram import FrontEnd
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ SUFFIX = ".earmark"
 # Far above any bundle of ours, far below what would exhaust a machine.
 LARGEST_PART = 2 * 1024**3
 _PARTS = ("model.onnx", "bundle.json")
+# Bundles may lack it, and versions of Earmark that do not know it pass over it.
+_NOVELTY = "novelty.safetensors"
 
 
 class Card(BaseModel):
@@ -90,13 +94,16 @@ class Bundle:
         The ONNX graph: ``spectrogram`` uint8 (n, bins, columns) to ``logits`` (n, labels) and ``embedding``
         (n, embedding_size).
     id
-        SHA-256 over both parts; equal for equal bundles wherever they lie.
+        SHA-256 over all parts; equal for equal bundles wherever they lie.
+    novelty
+        What tells sound that is unlike anything the model has learnt; None where it came without.
     """
 
     card: Card
     model: bytes = field(repr=False)
     id: str
     front_end: FrontEnd
+    novelty: Novelty | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -154,8 +161,13 @@ class Bundle:
         return session
 
 
-def save_bundle(path: Path | str, card: Card, model: bytes) -> Bundle:
+def save_bundle(path: Path | str, card: Card, model: bytes, novelty: Novelty | None = None) -> Bundle:
     """Write a bundle, then read it back with all checks.
+
+    Parameters
+    ----------
+    novelty
+        What tells sound that is unlike anything the model has learnt; None: the bundle goes by confidence alone.
 
     Raises
     ------
@@ -163,6 +175,8 @@ def save_bundle(path: Path | str, card: Card, model: bytes) -> Bundle:
         If the place cannot be written.
     """
     parts = {"model.onnx": model, "bundle.json": card.model_dump_json(indent=2).encode()}
+    if novelty is not None:
+        parts[_NOVELTY] = novelty.to_bytes()
     listed = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in parts.items()}
     manifest = {"format": FORMAT, "parts": listed}
     parts["manifest.json"] = json.dumps(manifest, indent=2).encode()
@@ -194,7 +208,8 @@ def load_bundle(path: Path | str) -> Bundle:
                     f"{path} is a bundle of format {manifest['format']}, and this version of Earmark reads {FORMAT}. "
                     "Update Earmark, or train the bundle again."
                 )
-            data = {name: _checked(archive, name, manifest["parts"][name], path) for name in _PARTS}
+            names = [*_PARTS, *([_NOVELTY] if _NOVELTY in manifest["parts"] else [])]
+            data = {name: _checked(archive, name, manifest["parts"][name], path) for name in names}
     except (zipfile.BadZipFile, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is no Earmark bundle, or is damaged ({error}). Copy or train it again.") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -208,8 +223,12 @@ def load_bundle(path: Path | str) -> Bundle:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the card"
         raise StoreError(f"The bundle {path} says something impossible: {where}: {first['msg']}.") from error
-    digest = hashlib.sha256(data["bundle.json"] + hashlib.sha256(data["model.onnx"]).digest()).hexdigest()
-    return Bundle(card, data["model.onnx"], digest, front_end)
+    digest = hashlib.sha256(data["bundle.json"] + hashlib.sha256(data["model.onnx"]).digest())
+    novelty = None
+    if _NOVELTY in data:
+        digest.update(hashlib.sha256(data[_NOVELTY]).digest())
+        novelty = Novelty.from_bytes(data[_NOVELTY], card.embedding_size)
+    return Bundle(card, data["model.onnx"], digest.hexdigest(), front_end, novelty)
 
 
 def _part(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:

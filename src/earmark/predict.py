@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
+from earmark.features import mfcc_statistics
 from earmark.metrics import apply_temperature
 from earmark.music import Music
 from earmark.music.meter import MusicMeter
+from earmark.novelty import FAINT, Doubt
 from earmark.spectrogram import fit_window, spectrogram
 from earmark.windows import Windows
 
@@ -60,7 +62,7 @@ class Prediction:
     label, confidence
         The most probable genre and its calibrated probability.
     unsure
-        Whether the confidence is below the bundle's threshold.
+        Whether the answer is not to be relied on; `doubt` says why.
     probabilities
         Of every genre, falling; they sum to 1.
     embedding
@@ -73,6 +75,9 @@ class Prediction:
         Seconds that were decoded, and that the file says it has (None: it does not say).
     problems
         Codes of :class:`earmark.audio.Problem` found in what was decoded that did not stop use.
+    doubt
+        Why it is unsure: "between genres" (the confidence is below the bundle's threshold), "unlike anything it has
+        learnt" (see :mod:`earmark.novelty`) or "hardly any sound"; None where it is sure.
     music
         Tempo, key, loudness and dynamics of the windows that were heard.
     """
@@ -88,6 +93,7 @@ class Prediction:
     decoded: float
     declared: float | None
     problems: tuple[str, ...] = ()
+    doubt: str | None = None
     music: Music = field(default_factory=Music)
 
     @property
@@ -110,6 +116,7 @@ class Prediction:
             "label": self.label,
             "confidence": self.confidence,
             "unsure": self.unsure,
+            "doubt": self.doubt,
             "probabilities": dict(list(self.probabilities.items())[:top_k]),
             "heard": [list(window) for window in self.heard],
             "decoded": self.decoded,
@@ -229,12 +236,38 @@ class Classifier:
             self.hear(heard, begin, window)
         return self.conclude(name, heard, len(samples) / sample_rate)
 
+    def classify_spectrograms(self, spectrograms: NDArray[np.uint8], *, name: str = "spectrograms") -> Prediction:
+        """Answer for spectrograms of consecutive windows of one track, uint8 (n, bins, columns), n at least 1.
+
+        Raises
+        ------
+        InputError
+            If their shape is not the bundle's.
+        """
+        if spectrograms.dtype != np.uint8 or spectrograms.shape[1:] != self.bundle.front_end.shape:
+            raise InputError(
+                f"The bundle looks at 8-bit spectrograms of {self.bundle.front_end.shape}, not at "
+                f"{spectrograms.dtype} of shape {spectrograms.shape}."
+            )
+        heard = Hearing(power=math.inf)
+        for number, picture in enumerate(spectrograms):
+            heard.samples += self._size
+            self._look(heard, number * self.window_seconds, self.window_seconds, picture)
+        return self.conclude(name, heard, None)
+
     def window_probabilities(
         self, spectrograms: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Calibrated probabilities (n, labels) and embeddings (n, d) of spectrograms, uint8 (n, bins, columns)."""
-        logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
+        logits, embeddings = self.logits_and_embeddings(spectrograms)
         return apply_temperature(logits, self.bundle.temperature), embeddings
+
+    def logits_and_embeddings(
+        self, spectrograms: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (n, labels) and embeddings (n, d), as the network gives them."""
+        logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
+        return logits, embeddings
 
     def _spread(
         self, recording: Recording, windows: int, start: float, length: float
@@ -282,14 +315,29 @@ class Classifier:
         if not np.any(samples):
             heard.silent = True
             return
+        heard.power = max(heard.power, float(np.dot(samples, samples)) / len(samples))
         picture = self.look(samples)
         if on_window is not None:
             on_window(begin, picture)
-        probabilities, embeddings = self.window_probabilities(picture[None])
-        heard.add(begin, len(samples) / self._rate, probabilities[0], embeddings[0])
+        self._look(heard, begin, len(samples) / self._rate, picture)
         if heard.meter is None:
             heard.meter = MusicMeter(self._rate)
         heard.meter.add(samples)
+
+    def _look(self, heard: Hearing, begin: float, seconds: float, picture: NDArray[np.uint8]) -> None:
+        probabilities, embeddings = self.window_probabilities(picture[None])
+        heard.add(begin, seconds, probabilities[0], embeddings[0])
+        if self.bundle.novelty is not None:
+            heard.timbres.append(mfcc_statistics(picture[None])[0])
+
+    def _doubt(self, heard: Hearing, confidence: float, embedding: NDArray[np.float32]) -> Doubt | None:
+        """The plainest reason to be unsure, if there is one."""
+        if heard.power < 10 ** (FAINT / 10):
+            return Doubt.FAINT
+        novelty = self.bundle.novelty
+        if novelty is not None and novelty.strange(np.array(heard.timbres), embedding):
+            return Doubt.STRANGE
+        return Doubt.BETWEEN if confidence < self.bundle.unsure_below else None
 
     def conclude(self, name: str, heard: Hearing, declared: float | None) -> Prediction:
         """The answer for all that has been heard of a track.
@@ -310,11 +358,13 @@ class Classifier:
         mean = heard.probabilities / heard.count
         embedding: NDArray[np.float32] = (heard.embedding / heard.count).astype(np.float32)
         order = np.argsort(-mean, kind="stable")
+        doubt = self._doubt(heard, float(mean[order[0]]), embedding)
         return Prediction(
             path=name,
             label=self.labels[order[0]],
             confidence=float(mean[order[0]]),
-            unsure=bool(mean[order[0]] < self.bundle.unsure_below),
+            unsure=doubt is not None,
+            doubt=None if doubt is None else str(doubt),
             probabilities={self.labels[i]: float(mean[i]) for i in order},
             embedding=embedding,
             timeline=tuple(
@@ -346,7 +396,10 @@ class Hearing:
     probabilities: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     embedding: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     problems: set[Problem] = field(default_factory=set)
+    timbres: deque[NDArray[np.float32]] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
     samples: int = 0
+    # Mean square of the loudest window; infinite where only pictures were given, which have no level.
+    power: float = 0.0
     silent: bool = False
     meter: MusicMeter | None = None
     channel_gain: float = 0.0

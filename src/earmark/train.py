@@ -25,6 +25,7 @@ from earmark.prepare import front_end_of
 from earmark.progress import Progress, Step, silent
 from earmark.run_writer import versions
 from earmark.runs import Run
+from earmark.train_novelty import learn_novelty
 from earmark.training import fit_head
 
 # Answers above the threshold of "unsure" should be right at least this often, out of fold.
@@ -149,7 +150,10 @@ def train(
     )
     progress(Step("writing the bundle", 0, 1))
     # Half the size; the rounding moves probabilities by less than a thousandth.
-    bundle = save_bundle(out, card, halve_weights(export_network(network, bins, columns)))
+    # A frozen backbone's pooled features are the plain head's embedding, in every fold.
+    embeddings = dataset.features[learner.feature] if fitted.head.gru is None else None
+    novelty = learn_novelty(dataset, protocol.folds, embeddings)
+    bundle = save_bundle(out, card, halve_weights(export_network(network, bins, columns)), novelty)
     progress(Step("writing the bundle", 1, 1))
     return bundle, run
 

@@ -72,6 +72,12 @@ class FittedHead:
         result: NDArray[np.float64] = logits.double().numpy()
         return result
 
+    def embeddings(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, d) features -> (n, embedding_size) embeddings."""
+        with torch.inference_mode():
+            embedded = self.head.embed(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)))
+        return np.asarray(embedded.numpy(), np.float32)
+
     def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n, d) features -> (n, labels) logarithms of probabilities."""
         return log_softmax(self.logits(features))

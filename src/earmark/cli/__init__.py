@@ -32,6 +32,7 @@ AREAS: tuple[str, ...] = (
     "learn",
     "fuse",
     "results",
+    "robustness",
     "spectrogram",
     "tags",
 )
