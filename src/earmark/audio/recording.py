@@ -238,9 +238,11 @@ class Recording:
         left = math.inf if seconds is None else round(seconds * sample_rate)
         begin, skip = grid(first, native, sample_rate)
         converter = Converter(sample_rate)
+        # Neither what is read nor what comes of it is more than a chunk.
+        most = max(1.0, CHUNK * min(1.0, native / sample_rate))
         self._seek(begin)
         while left > 0:
-            chunk = self._read(math.ceil(min(CHUNK, (left + skip) * native / sample_rate + _AHEAD)))
+            chunk = self._read(math.ceil(min(most, (left + skip) * native / sample_rate + _AHEAD)))
             if chunk is None:
                 tally.ended = True
                 piece = converter.finish()
