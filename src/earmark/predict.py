@@ -17,6 +17,8 @@ from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
 from earmark.metrics import apply_temperature
+from earmark.sound_front_end import graph_input
+from earmark.sound_input import network_input
 from earmark.spectrogram import fit_window, spectrogram
 
 OnWindow = Callable[[float, NDArray[np.uint8]], None]
@@ -135,6 +137,7 @@ class Classifier:
         self._session = self.bundle.session(threads=threads)
         self._rate = self.bundle.front_end.sample_rate
         self._size = self.bundle.front_end.window_samples
+        self._input = graph_input(self.bundle.hearing)[0]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -220,11 +223,12 @@ class Classifier:
             self._hear(heard, begin, window)
         return self._answer(name, heard, len(samples) / sample_rate)
 
-    def window_probabilities(
-        self, spectrograms: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Calibrated probabilities (n, labels) and embeddings (n, d) of spectrograms, uint8 (n, bins, columns)."""
-        logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
+    def window_probabilities(self, inputs: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Calibrated probabilities (n, labels) and embeddings (n, d) of windows as the bundle's `hearing` makes them.
+
+        For networks that look at pictures, they are spectrograms, uint8 (n, bins, columns).
+        """
+        logits, embeddings = self._session.run(["logits", "embedding"], {self._input: inputs})
         return apply_temperature(logits, self.bundle.temperature), embeddings
 
     def _spread(
@@ -264,10 +268,12 @@ class Classifier:
         if not np.any(samples):
             heard.silent = True
             return
-        picture = spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
+        drawn, hearing = self.bundle.front_end, self.bundle.hearing
+        numbers = network_input(samples, hearing)
         if on_window is not None:
-            on_window(begin, picture)
-        probabilities, embeddings = self.window_probabilities(picture[None])
+            # For whoever looks on, there is a picture of every window, also of one that the network only hears.
+            on_window(begin, numbers if drawn is hearing else spectrogram(fit_window(samples, drawn), drawn))
+        probabilities, embeddings = self.window_probabilities(numbers[None])
         heard.windows.append((begin, len(samples) / self._rate, probabilities[0], embeddings[0]))
 
     def _answer(self, name: str, heard: _Heard, declared: float | None) -> Prediction:
