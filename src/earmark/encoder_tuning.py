@@ -7,6 +7,7 @@ takes the same steps as one that was not.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
@@ -135,11 +136,13 @@ def fit_encoder(
     fitted = FittedEncoder(network, device, initial_weights=weights_hash(network))
     network.to(device)
     optimizer = torch.optim.AdamW(parameter_groups(network, training), fused=device in ("cpu", "cuda"))
-    identity = {
+    described = {
         "learner": learner.describe(), "seed": seed, "shape": list(features.shape),
         "targets": zlib.crc32(np.ascontiguousarray(targets, "<i8").tobytes()),
         "initial_weights": fitted.initial_weights,
     }  # fmt: skip
+    # As a checkpoint gives it back: JSON knows no tuples.
+    identity = json.loads(json.dumps(described))
     if checkpoint is not None and checkpoint.exists():
         fitted.curves = load_checkpoint(checkpoint, identity, network, optimizer)
     every = max(1, training.epochs // _VALIDATIONS)

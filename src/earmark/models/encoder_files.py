@@ -56,7 +56,9 @@ class EncoderFiles:
 
 def is_local(named: str) -> bool:
     """Whether a name means a folder and not a model on the hub."""
-    return Path(named).expanduser().exists() or named.startswith((".", "/", "~")) or named.count("/") != 1
+    if Path(named).expanduser().exists() or named.startswith((".", "/", "~")):
+        return True
+    return named.partition("@")[0].count("/") != 1
 
 
 def find_files(named: str) -> EncoderFiles:

@@ -133,7 +133,9 @@ def picture_settings(files: EncoderFiles, family: Family) -> PictureSettings:
     settings = files.preprocessing
     try:
         height, width = _size(files, settings, family)
-        if settings.get("do_normalize", bool(settings.get("image_mean")) or not settings):
+        # MobileViT's own processor turns the channels round and scales nothing.
+        plain = files.kind == "mobilevit"
+        if settings.get("do_normalize", not plain):
             mean = _colours(settings.get("image_mean", _IMAGENET_MEAN))
             deviation = _colours(settings.get("image_std", _IMAGENET_DEVIATION))
         else:
@@ -141,13 +143,13 @@ def picture_settings(files: EncoderFiles, family: Family) -> PictureSettings:
         if settings.get("rescale_offset"):
             # Colours then go from -1 to 1 before the mean is taken away.
             mean, deviation = _colours([(m + 1) / 2 for m in mean]), _colours([d / 2 for d in deviation])
-        if files.kind == "efficientnet" and settings.get("include_top", True) and settings:
+        if files.kind == "efficientnet" and settings.get("include_top", True):
             # EfficientNet's own processor divides by the deviation twice.
             own = _colours(settings.get("image_std", _IMAGENET_DEVIATION))
             deviation = _colours([a * b for a, b in zip(deviation, own, strict=True)])
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"The settings of {files.named}'s image processor make no sense ({error}).") from error
-    return PictureSettings(height, width, mean, deviation, bool(settings.get("do_flip_channel_order", False)))
+    return PictureSettings(height, width, mean, deviation, bool(settings.get("do_flip_channel_order", plain)))
 
 
 def _size(files: EncoderFiles, settings: Mapping[str, Any], family: Family) -> tuple[int, int]:
