@@ -12,6 +12,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from earmark.errors import InputError, StoreError
 from earmark.files import atomic_write
 from earmark.novelty import Novelty
+from earmark.sound_front_end import AnyFrontEnd, SoundFrontEnd, graph_input, picture_front_end, read_front_end
 from earmark.spectrogram import FrontEnd
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Card(BaseModel):
     labels
         In the order of the logits.
     front_end
-        :meth:`earmark.spectrogram.FrontEnd.to_dict`.
+        ``to_dict`` of a :class:`earmark.spectrogram.FrontEnd` or :class:`earmark.sound_front_end.SoundFrontEnd`.
     temperature
         Logits are divided by it before softmax.
     unsure_below
@@ -91,10 +93,12 @@ class Bundle:
     card
         What it says of itself.
     model
-        The ONNX graph: ``spectrogram`` uint8 (n, bins, columns) to ``logits`` (n, labels) and ``embedding``
-        (n, embedding_size).
+        The ONNX graph: ``spectrogram`` uint8 (n, bins, columns), or ``sound`` float32 (n, segments, ...), to
+        ``logits`` (n, labels) and ``embedding`` (n, embedding_size).
     id
         SHA-256 over all parts; equal for equal bundles wherever they lie.
+    front_end
+        How a window is drawn, at the rate and length that the network hears; see :attr:`hearing`.
     novelty
         What tells sound that is unlike anything the model has learnt; None where it came without.
     """
@@ -104,6 +108,12 @@ class Bundle:
     id: str
     front_end: FrontEnd
     novelty: Novelty | None = field(default=None, repr=False)
+
+    @cached_property
+    def hearing(self) -> AnyFrontEnd:
+        """What the network takes: `front_end` itself where it looks at pictures, else sound or log-mel frames."""
+        own = read_front_end(self.card.front_end)
+        return own if isinstance(own, SoundFrontEnd) else self.front_end
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -148,10 +158,11 @@ class Bundle:
             raise StoreError(f"The model in the bundle {self.card.name!r} cannot be loaded ({error}).") from error
         inputs = {i.name: (i.type, tuple(i.shape[1:])) for i in session.get_inputs()}
         outputs = {o.name: o.shape[-1] for o in session.get_outputs()}
-        if inputs != {"spectrogram": ("tensor(uint8)", self.front_end.shape)}:
+        name, kind, shape = graph_input(self.hearing)
+        if inputs != {name: (kind, shape)}:
             raise StoreError(
                 f"The model in the bundle {self.card.name!r} takes {inputs}, but its front end makes "
-                f"spectrograms of {self.front_end.shape}."
+                f"a {name} of {shape}."
             )
         if outputs != {"logits": len(self.labels), "embedding": self.embedding_size}:
             raise StoreError(
@@ -218,7 +229,7 @@ def load_bundle(path: Path | str) -> Bundle:
         raise InputError(f"The bundle {path} cannot be read ({error.strerror or error}).") from error
     try:
         card = Card.model_validate_json(data["bundle.json"])
-        front_end = FrontEnd.from_dict(card.front_end)
+        front_end = picture_front_end(read_front_end(card.front_end))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the card"

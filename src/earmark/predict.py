@@ -22,6 +22,8 @@ from earmark.metrics import apply_temperature
 from earmark.music import Music
 from earmark.music.meter import MusicMeter
 from earmark.novelty import FAINT, Doubt
+from earmark.sound_front_end import graph_input
+from earmark.sound_input import network_input
 from earmark.spectrogram import fit_window, spectrogram
 from earmark.windows import Windows
 
@@ -150,6 +152,7 @@ class Classifier:
         self._session = self.bundle.session(threads=threads)
         self._rate = self.bundle.front_end.sample_rate
         self._size = self.bundle.front_end.window_samples
+        self._input = graph_input(self.bundle.hearing)[0]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -252,21 +255,17 @@ class Classifier:
         heard = Hearing(power=math.inf)
         for number, picture in enumerate(spectrograms):
             heard.samples += self._size
-            self._look(heard, number * self.window_seconds, self.window_seconds, picture)
+            self._look(heard, number * self.window_seconds, self.window_seconds, picture, picture)
         return self.conclude(name, heard, None)
 
-    def window_probabilities(
-        self, spectrograms: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Calibrated probabilities (n, labels) and embeddings (n, d) of spectrograms, uint8 (n, bins, columns)."""
-        logits, embeddings = self.logits_and_embeddings(spectrograms)
+    def window_probabilities(self, inputs: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Calibrated probabilities (n, labels) and embeddings (n, d) of windows as :meth:`look` gives them."""
+        logits, embeddings = self.logits_and_embeddings(inputs)
         return apply_temperature(logits, self.bundle.temperature), embeddings
 
-    def logits_and_embeddings(
-        self, spectrograms: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits (n, labels) and embeddings (n, d), as the network gives them."""
-        logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
+    def logits_and_embeddings(self, inputs: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (n, labels) and embeddings (n, d) of windows as :meth:`look` gives them, before any temperature."""
+        logits, embeddings = self._session.run(["logits", "embedding"], {self._input: inputs})
         return logits, embeddings
 
     def _spread(
@@ -289,9 +288,13 @@ class Classifier:
         if (rest := windows.rest()) is not None:
             yield start + rest[0] / self._rate, rest[1]
 
-    def look(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """What the network sees of mono samples at the bundle's rate, at most a window: uint8 (bins, columns)."""
-        return spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
+    def look(self, samples: NDArray[np.float32]) -> NDArray[Any]:
+        """What the network takes of mono samples at the bundle's rate, at most a window.
+
+        A spectrogram, uint8 (bins, columns), for networks that look at pictures; else what the bundle's `hearing`
+        says.
+        """
+        return network_input(samples, self.bundle.hearing)
 
     def hear(
         self, heard: Hearing, begin: float, samples: NDArray[np.float32], on_window: OnWindow | None = None
@@ -316,16 +319,22 @@ class Classifier:
             heard.silent = True
             return
         heard.power = max(heard.power, float(np.dot(samples, samples)) / len(samples))
-        picture = self.look(samples)
+        inputs, drawn = self.look(samples), self.bundle.front_end
+        picture = inputs
+        # For whoever looks on, there is a picture of every window, also of one that the network only hears.
+        if self.bundle.hearing is not drawn and (on_window is not None or self.bundle.novelty is not None):
+            picture = spectrogram(fit_window(samples, drawn), drawn)
         if on_window is not None:
             on_window(begin, picture)
-        self._look(heard, begin, len(samples) / self._rate, picture)
+        self._look(heard, begin, len(samples) / self._rate, inputs, picture)
         if heard.meter is None:
             heard.meter = MusicMeter(self._rate)
         heard.meter.add(samples)
 
-    def _look(self, heard: Hearing, begin: float, seconds: float, picture: NDArray[np.uint8]) -> None:
-        probabilities, embeddings = self.window_probabilities(picture[None])
+    def _look(
+        self, heard: Hearing, begin: float, seconds: float, inputs: NDArray[Any], picture: NDArray[np.uint8]
+    ) -> None:
+        probabilities, embeddings = self.window_probabilities(inputs[None])
         heard.add(begin, seconds, probabilities[0], embeddings[0])
         if self.bundle.novelty is not None:
             heard.timbres.append(mfcc_statistics(picture[None])[0])

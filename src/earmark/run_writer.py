@@ -140,7 +140,8 @@ def describe(
             "calibrated": work.calibrate,
             "curves": "the validation curve shows the fold's held-out clips; nothing is chosen by it",
         },
-        "front_end": dataset.front_end.to_dict() if dataset.front_end is not None else None,
+        "front_end": work.learner.describe().get("front_end")
+        or (dataset.front_end.to_dict() if dataset.front_end is not None else None),
         "versions": versions(),
         "machine": {
             "system": platform.platform(),

@@ -114,7 +114,7 @@ def train(
     out = Path(out)
     front_end = front_end_of(dataset)
     learner = learner or HeadLearner()
-    protocol = protocol or _usual_protocol(dataset, seed)
+    protocol = protocol or usual_protocol(dataset, seed)
     run = crossval(
         dataset, learner, protocol, runs or out.with_suffix(".run"), jobs=jobs, device=device, command=command,
         progress=progress,
@@ -144,7 +144,7 @@ def train(
             "seed": seed,
             "versions": versions(),
         },
-        scores={run.protocol["name"]: _scores(run, calibration)},
+        scores={run.protocol["name"]: scores_of(run, calibration)},
         licence="The model inherits what the licences of its training sounds and of the ImageNet weights ask for.",
         limits=LIMITS,
     )
@@ -158,7 +158,8 @@ def train(
     return bundle, run
 
 
-def _usual_protocol(dataset: Dataset, seed: int) -> Protocol:
+def usual_protocol(dataset: Dataset, seed: int) -> Protocol:
+    """By artist where groups are known, else random; with as many folds as there can be, up to 5."""
     name = default_protocol(dataset)
     counts = dataset.label_counts() if name == RANDOM else {k: len(v) for k, v in dataset.label_groups().items()}
     fewest = min(counts.values())
@@ -167,7 +168,8 @@ def _usual_protocol(dataset: Dataset, seed: int) -> Protocol:
     return make_protocol(dataset, name, folds=max(2, min(5, fewest)), seeds=[seed])
 
 
-def _scores(run: Run, calibration: Calibration) -> dict[str, Any]:
+def scores_of(run: Run, calibration: Calibration) -> dict[str, Any]:
+    """What a bundle's card says of the cross-validation that came before it."""
     metrics: Mapping[str, Any] = run.metrics or {}
     return {
         "protocol": dict(run.protocol),
