@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, WebSocket
@@ -20,8 +20,9 @@ from earmark.server.answers import to_json
 from earmark.server.context import Context, context_of
 from earmark.server.problems import ProblemError, overloaded, problem_of
 
+T = TypeVar("T")
 router = APIRouter()
-_KINDS = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
+_KINDS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 # So long a client may say nothing.
 _PATIENCE_SECONDS = 60.0
 _QUEUED_BLOCKS = 64
@@ -90,7 +91,7 @@ async def _converse(socket: WebSocket, here: Context, listener: Listener, begin:
                 await _send(socket, {**moment.to_dict(top_k=begin.top_k), "latency_ms": round(late, 1)})
 
 
-async def _blocks(socket: WebSocket) -> AsyncIterator[tuple[float, bytes | None]]:
+async def _blocks(socket: WebSocket) -> AsyncGenerator[tuple[float, bytes | None], None]:
     """What comes in, with the moment of its arrival; None: the client has said that this was the end.
 
     A second task reads, so that the arrival of a block is noted while the one before is heard. Its queue is bounded:
@@ -167,7 +168,7 @@ def _is_end(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def _seat(here: Context) -> Any:
+def _seat(here: Context) -> Iterator[None]:
     if here.listeners >= here.settings.max_listeners:
         here.measures.refused += 1
         raise overloaded(f"{here.listeners} live connections are open; close one, or come again later.")
@@ -178,7 +179,7 @@ def _seat(here: Context) -> Any:
         here.listeners -= 1
 
 
-async def _in_thread(here: Context, work: Any) -> Any:
+async def _in_thread(here: Context, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(here.live, work)
 
 
