@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, WebSocket
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.websockets import WebSocketDisconnect
 
 from earmark.errors import EarmarkError
 from earmark.listen import LARGEST_CHANNELS, SMALLEST_STEP, Listener
 from earmark.server.answers import to_json
+from earmark.server.bodies import parsed
 from earmark.server.context import Context, context_of
 from earmark.server.problems import ProblemError, overloaded, problem_of
 
@@ -86,7 +88,7 @@ async def _converse(socket: WebSocket, here: Context, listener: Listener, begin:
             whole_bytes = len(data) - len(data) % kind.itemsize
             rest = data[whole_bytes:]
             samples = np.frombuffer(data[:whole_bytes], kind)
-            for moment in await _in_thread(here, lambda samples=samples: listener.feed(_native(samples))):
+            for moment in await _in_thread(here, partial(listener.feed, _native(samples))):
                 late = 1000 * (time.monotonic() - arrived)
                 await _send(socket, {**moment.to_dict(top_k=begin.top_k), "latency_ms": round(late, 1)})
 
@@ -136,15 +138,10 @@ async def _begin(socket: WebSocket) -> Begin:
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", _NORMAL))
     try:
-        return Begin.model_validate_json(message.get("text") or "")
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the first message"
-        raise ProblemError(
-            "invalid",
-            f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}. Begin with a message such as "
-            '{"sample_rate": 44100, "format": "f32le"}.',
-        ) from error
+        return parsed(Begin, message.get("text") or "")
+    except ProblemError as problem:
+        hint = 'Begin with a message such as {"sample_rate": 44100, "format": "f32le"}.'
+        raise ProblemError("invalid", f"{problem.detail}. {hint}") from problem
 
 
 def _listener(here: Context, begin: Begin) -> Listener:
