@@ -133,7 +133,7 @@ async def audio(
         **problems(404, 503),
     },
 )
-async def classify(request: Request, id: TrackId, options: Annotated[HearOptions, Query()], here: Here) -> JsonAnswer:
+async def classify_track(request: Request, id: TrackId, options: Annotated[HearOptions, Query()], here: Here) -> JsonAnswer:
     """As for an uploaded file; the catalogue stays as it is."""
     track = await run_in_threadpool(find, here, id)
     with here.place():
