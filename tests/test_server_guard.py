@@ -171,7 +171,9 @@ def test_other_machines_only_on_purpose() -> None:
 def test_a_remote_server_answers_addresses_and_its_own_names(place: Path) -> None:
     import socket
 
-    with served(place, bundle=place / "tiny.earmark", host="0.0.0.0", allow_remote=True, allow_hosts=("music.lan",)) as s:
+    with served(
+        place, bundle=place / "tiny.earmark", host="0.0.0.0", allow_remote=True, allow_hosts=("music.lan",)
+    ) as s:
         for host in ("192.168.0.7:8765", "[fe80::1]:1", socket.gethostname(), "music.lan", "127.0.0.1"):
             assert s.client.get("/v1/health", headers={"host": host}).status_code == 200, host
         assert s.client.get("/v1/health", headers={"host": "rebound.example"}).status_code == 421
@@ -233,7 +235,9 @@ def test_after_a_kill_it_starts_clean(place: Path, tmp_path: Path) -> None:
                 yield b"def"
 
             with pytest.raises(httpx.TransportError):
-                client.post("/v1/classify", content=body(), headers={"content-type": "multipart/form-data; boundary=b"})
+                client.post(
+                    "/v1/classify", content=body(), headers={"content-type": "multipart/form-data; boundary=b"}
+                )
         first.process.wait(10)
         workers[0].resume()
         assert psutil.wait_procs(workers, timeout=20)[1] == [], "a worker outlived its server"

@@ -268,7 +268,9 @@ def test_too_large_uploads_end_early(server: Server, place: Path, declared: bool
             sent += len(block)
             yield block
 
-    headers = {"content-type": "multipart/form-data; boundary=b"} | ({"content-length": "90000000"} if declared else {})
+    headers = {"content-type": "multipart/form-data; boundary=b"} | (
+        {"content-length": "90000000"} if declared else {}
+    )
     try:
         answer = server.client.post("/v1/classify", content=body(), headers=headers)
     except httpx.RemoteProtocolError:

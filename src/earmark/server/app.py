@@ -87,7 +87,7 @@ def create_app(settings: Settings, *, temporary: Path | None = None) -> FastAPI:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = complete(described(), lists.SimilarRequest, lists.PlaylistRequest)
+            app.openapi_schema = complete(described(), lists.SimilarRequest, lists.PlaylistRequest, tracks.Correction)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
