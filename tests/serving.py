@@ -1,4 +1,4 @@
-"""A real server on the loopback interface, in a thread or as the process that a person starts; and a small WebSocket."""
+"""A real server on the loopback interface, in a thread or as the process that a person starts; a small WebSocket."""
 
 from __future__ import annotations
 

@@ -171,9 +171,8 @@ def test_other_machines_only_on_purpose() -> None:
 def test_a_remote_server_answers_addresses_and_its_own_names(place: Path) -> None:
     import socket
 
-    with served(
-        place, bundle=place / "tiny.earmark", host="0.0.0.0", allow_remote=True, allow_hosts=("music.lan",)
-    ) as s:
+    options = {"host": "0.0.0.0", "allow_remote": True, "allow_hosts": ("music.lan",)}
+    with served(place, bundle=place / "tiny.earmark", **options) as s:
         for host in ("192.168.0.7:8765", "[fe80::1]:1", socket.gethostname(), "music.lan", "127.0.0.1"):
             assert s.client.get("/v1/health", headers={"host": host}).status_code == 200, host
         assert s.client.get("/v1/health", headers={"host": "rebound.example"}).status_code == 421
@@ -248,7 +247,7 @@ def test_after_a_kill_it_starts_clean(place: Path, tmp_path: Path) -> None:
         answer = httpx.get(second.address + f"v1/jobs/{job['id']}")
         assert answer.status_code == 404
         second.process.send_signal(signal.SIGINT)
-        out, err = second.process.communicate(timeout=20)
+        _, err = second.process.communicate(timeout=20)
         assert second.process.returncode == 0, err
         assert err == ""
     assert list(tmp_path.glob(PREFIX + "*")) == []

@@ -45,7 +45,7 @@ class Context:
     followers: int = 0
     mapping: asyncio.Lock = field(default_factory=asyncio.Lock)
     # What was worked out for one state of the catalogue: (state, what) to the answer's bytes.
-    drawn: dict[str, tuple[tuple[int, int], bytes]] = field(default_factory=dict)
+    drawn: dict[str, tuple[tuple[int, int, int], bytes]] = field(default_factory=dict)
 
     # What was read of runs: name to (when the folder changed, the row).
     runs_seen: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)

@@ -198,7 +198,9 @@ def _paths(library: Library, numbers: Sequence[int]) -> list[str]:
 
 def _map(here: Context, form: str) -> bytes:
     with here.library() as library:
-        state = library.state
+        # Corrections leave the search's state alone, yet they are seen on the map.
+        said = hash(tuple((track.id, track.correction) for track in library.corrections()))
+        state = (*library.state, said)
         if form in here.drawn and here.drawn[form][0] == state:
             return here.drawn[form][1]
         if form == "json":
