@@ -17,7 +17,7 @@ from earmark.errors import EarmarkError, MissingExtraError
 # Which extra brings a package that a command may miss.
 EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "sklearn", "onnx", "jinja2", "matplotlib"), "train"),
-    **dict.fromkeys(("fastapi", "uvicorn", "multipart"), "serve"),
+    **dict.fromkeys(("fastapi", "uvicorn", "python_multipart", "wsproto"), "serve"),
     "mutagen": "tag",
     "pyarrow": "parquet",
 }
@@ -33,6 +33,7 @@ AREAS: tuple[str, ...] = (
     "fuse",
     "results",
     "robustness",
+    "serve",
     "spectrogram",
     "tags",
 )
