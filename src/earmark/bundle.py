@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from earmark.errors import InputError, StoreError
+from earmark.features import MUSICAL
 from earmark.files import atomic_write
+from earmark.musical_features import SIZE as MUSICAL_SIZE
 from earmark.novelty import Novelty
 from earmark.sound_front_end import AnyFrontEnd, SoundFrontEnd, graph_input, picture_front_end, read_front_end
 from earmark.spectrogram import FrontEnd
@@ -159,7 +161,9 @@ class Bundle:
         inputs = {i.name: (i.type, tuple(i.shape[1:])) for i in session.get_inputs()}
         outputs = {o.name: o.shape[-1] for o in session.get_outputs()}
         name, kind, shape = graph_input(self.hearing)
-        if inputs != {name: (kind, shape)}:
+        # A machine beside the network takes the musical features of the same picture.
+        beside = inputs.pop(MUSICAL, None)
+        if inputs != {name: (kind, shape)} or beside not in (None, ("tensor(float)", (MUSICAL_SIZE,))):
             raise StoreError(
                 f"The model in the bundle {self.card.name!r} takes {inputs}, but its front end makes "
                 f"a {name} of {shape}."

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
-from earmark.features import mfcc_statistics
+from earmark.features import MUSICAL, mfcc_statistics
 from earmark.metrics import apply_temperature
 from earmark.music import Music
 from earmark.music.meter import MusicMeter
+from earmark.musical_features import musical_features
 from earmark.novelty import FAINT, Doubt
 from earmark.sound_front_end import graph_input
 from earmark.sound_input import network_input
@@ -153,6 +154,7 @@ class Classifier:
         self._rate = self.bundle.front_end.sample_rate
         self._size = self.bundle.front_end.window_samples
         self._input = graph_input(self.bundle.hearing)[0]
+        self._musical = any(taken.name == MUSICAL for taken in self._session.get_inputs())
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -265,7 +267,10 @@ class Classifier:
 
     def logits_and_embeddings(self, inputs: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (n, labels) and embeddings (n, d) of windows as :meth:`look` gives them, before any temperature."""
-        logits, embeddings = self._session.run(["logits", "embedding"], {self._input: inputs})
+        fed = {self._input: inputs}
+        if self._musical:
+            fed[MUSICAL] = musical_features(inputs)
+        logits, embeddings = self._session.run(["logits", "embedding"], fed)
         return logits, embeddings
 
     def _spread(
