@@ -15,7 +15,8 @@ from pathlib import Path
 
 from earmark.bundle import load_bundle
 from earmark.dataset import load_dataset
-from earmark.fold_bundles import head_export, write_fold_bundles
+from earmark.exports import head_export
+from earmark.fold_bundles import write_fold_bundles
 from earmark.folds import make_protocol
 from earmark.learners import HeadLearner
 from earmark.models.backbone import load_backbone

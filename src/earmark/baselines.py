@@ -104,9 +104,7 @@ class FittedBaseline:
         return result
 
 
-def _probabilities(
-    pipeline: Any, features: NDArray[np.float64], vote: bool, sharpness: float
-) -> NDArray[np.float64]:
+def _probabilities(pipeline: Any, features: NDArray[np.float64], vote: bool, sharpness: float) -> NDArray[np.float64]:
     """The method's own probabilities; for a support vector machine, see :func:`duels_to_probabilities`."""
     if hasattr(pipeline, "predict_proba"):
         found: NDArray[np.float64] = pipeline.predict_proba(features)

@@ -121,9 +121,14 @@ def crossval(
     return load_run(out)
 
 
-def _prepare(
-    dataset: Dataset, learner: Learner, calibrate: bool, device: str, shuffle_labels: bool, protocol: Protocol
-) -> Work:
+def features_of(dataset: Dataset, learner: Learner) -> Features:
+    """What a learner learns from, (n, ...).
+
+    Raises
+    ------
+    InputError
+        If the dataset does not have it.
+    """
     features: Features | None = dataset.features.get(learner.feature)
     if learner.feature == SPECTROGRAM:
         features = dataset.spectrograms
@@ -132,6 +137,13 @@ def _prepare(
         raise InputError(
             f"The model {learner.name} needs the features {learner.feature!r}, and {dataset.name} has {have}."
         )
+    return features
+
+
+def _prepare(
+    dataset: Dataset, learner: Learner, calibrate: bool, device: str, shuffle_labels: bool, protocol: Protocol
+) -> Work:
+    features = features_of(dataset, learner)
     targets = dataset.targets
     if shuffle_labels:
         targets = _shuffled(targets, protocol.seeds[0])

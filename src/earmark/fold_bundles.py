@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.bundle import Bundle, Card, save_bundle
+from earmark.crossval import features_of
 from earmark.dataset import Dataset
 from earmark.errors import InputError
+from earmark.exports import Export, Exported
 from earmark.files import atomic_folder
 from earmark.fold_worker import one_thread
 from earmark.folds import Fold, Protocol
@@ -23,51 +23,6 @@ from earmark.prepare import front_end_of
 from earmark.progress import Progress, Step, silent
 from earmark.robustness.ears import HELD_OUT, TABLE, clips_fingerprint
 from earmark.train_novelty import novelty_like, timbres_of
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A trained model, ready for a bundle.
-
-    Parameters
-    ----------
-    model
-        The ONNX graph (see :class:`earmark.bundle.Bundle`).
-    embedding_size
-        Length of its embedding.
-    embed
-        From the learner's features (n, ...) to embeddings (n, embedding_size).
-    """
-
-    model: bytes
-    embedding_size: int
-    embed: Callable[[NDArray[Any]], NDArray[np.floating]]
-
-
-Export = Callable[[Any], Exported]
-"""From what ``learner.fit`` gave to the graph of a bundle; each kind of model has its own."""
-
-
-def head_export(backbone: Any, bins: int, columns: int) -> Export:
-    """The export of a head on a frozen backbone (:class:`earmark.learners.HeadLearner`).
-
-    Parameters
-    ----------
-    backbone
-        :class:`earmark.models.backbone.Backbone`, the one that the features were computed with.
-    bins, columns
-        Size of the spectrogram.
-    """
-    from earmark.models.export import export_network
-    from earmark.models.network import Draw, Network, Pooled
-    from earmark.models.storage import halve_weights
-
-    def export(fitted: Any) -> Exported:
-        network = Network(Pooled(Draw(bins, columns), backbone), fitted.head).eval()
-        graph = halve_weights(export_network(network, bins, columns))
-        return Exported(graph, fitted.head.embedding_size, fitted.embeddings)
-
-    return export
 
 
 def write_fold_bundles(
@@ -103,11 +58,7 @@ def write_fold_bundles(
     InputError
         If the folder exists, features are missing, or a clip would be tested twice.
     """
-    features: NDArray[Any] | None = dataset.features.get(learner.feature)
-    if features is None and learner.feature == "spectrogram":
-        features = dataset.spectrograms
-    if features is None:
-        raise InputError(f"{dataset.name} does not have the features {learner.feature!r} that {learner.name} needs.")
+    features = features_of(dataset, learner)
     if protocol.grouped is False and len(set(dataset.groups)) < len(dataset.clips):
         raise InputError(f"The protocol {protocol.name} splits artists: its folds would not be out of fold.")
     tested = np.concatenate([fold.test for fold in protocol.folds])

@@ -40,6 +40,7 @@ from earmark.runs import Run, evaluate_predictions, load_run
 
 Floats = NDArray[np.float64]
 
+FITTED = "weights fitted on inner clips of each fold"
 _LARGEST = 20.0
 _STEPS = 100
 # A hundredth of a clip's worth of pull to equal weights: it decides only where the clips leave the weights open.
@@ -106,7 +107,15 @@ def combine(logs: Floats, weights: Floats) -> Floats:
     return softmax(np.tensordot(weights, logs, 1))
 
 
-def fuse(runs: Sequence[Run], out: Path | str, *, equal: bool = False, command: Sequence[str] = ()) -> Run:
+def fuse(
+    runs: Sequence[Run],
+    out: Path | str,
+    *,
+    equal: bool = False,
+    given: Sequence[float] | None = None,
+    name: str = "",
+    command: Sequence[str] = (),
+) -> Run:
     """Fuse saved runs into one, fold by fold, and write it as a run of its own.
 
     Parameters
@@ -117,6 +126,11 @@ def fuse(runs: Sequence[Run], out: Path | str, *, equal: bool = False, command: 
         Folder to write; must not hold anything.
     equal
         Do not fit: an equal mean of the (calibrated) logarithms. For runs without inner predictions.
+    given
+        Weights that were chosen beforehand, one per run, instead of fitting any. Nobody here can tell on which clips
+        they were chosen.
+    name
+        What to call the fusion; empty: the models' names.
     command
         What the user typed, for the record.
 
@@ -134,7 +148,10 @@ def fuse(runs: Sequence[Run], out: Path | str, *, equal: bool = False, command: 
     _check(runs)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not an empty folder. Choose another one with -o.")
-    inner = None if equal else [_inner_of(run) for run in runs]
+    if given is not None and (equal or len(given) != len(runs) or min(given) < 0):
+        raise InputError(f"Give one weight of 0 or more for each of the {len(runs)} runs, and not --equal with them.")
+    fixed = given if given is not None else [1 / len(runs)] * len(runs) if equal else None
+    inner = None if fixed is not None else [_inner_of(run) for run in runs]
     first = runs[0]
     assert first.predictions is not None
     found = first.predictions
@@ -146,14 +163,16 @@ def fuse(runs: Sequence[Run], out: Path | str, *, equal: bool = False, command: 
     for place in sorted({(int(r), int(f)) for r, f in places}):
         tested = (places == place).all(axis=1)
         if inner is None:
-            weights[place] = np.full(len(runs), 1 / len(runs))
+            assert fixed is not None
+            weights[place] = np.array(fixed, dtype=np.float64)
         else:
             weights[place] = _fitted(first, [tables[place] for tables in inner])
         probabilities[tested] = combine(logs[:, tested], weights[place])
+    how = "weights given beforehand" if given is not None else "equal weights" if equal else FITTED
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("clips.csv", "folds.csv", "thumbnails.npz"):
-        if (first.folder / name).exists():
-            shutil.copyfile(first.folder / name, out / name)
+    for file in ("clips.csv", "folds.csv", "thumbnails.npz"):
+        if (first.folder / file).exists():
+            shutil.copyfile(first.folder / file, out / file)
     write_rows(out / "curves.csv", CURVE_COLUMNS, ())
     rows = (
         (int(repeat), int(fold), clip, first.labels[int(p.argmax())], p.tolist())
@@ -161,7 +180,7 @@ def fuse(runs: Sequence[Run], out: Path | str, *, equal: bool = False, command: 
     )
     write_predictions(out / "predictions.csv", first.labels, first.clips, rows)
     write_json(out / "leaks.json", [asdict(test) for test in _leaks(runs, inner)])
-    write_json(out / "run.json", _info(runs, weights, equal, command))
+    write_json(out / "run.json", _info(runs, weights, how, name, command))
     write_json(out / "metrics.json", evaluate_predictions(load_run(out)))
     return load_run(out)
 
@@ -245,7 +264,7 @@ def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None) -> l
         tests.append(LeakTest(name, passed, None, None, sentence))
     name = "fusion weights are fitted inside training"
     if inner is None:
-        tests.append(LeakTest(name, None, None, None, "Nothing is fitted: all models weigh the same."))
+        tests.append(LeakTest(name, None, None, None, "Nothing is fitted: the weights were there before."))
         return tests
     run = runs[0]
     grouped = bool(run.protocol.get("grouped"))
@@ -260,9 +279,12 @@ def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None) -> l
     return tests
 
 
-def _info(runs: Sequence[Run], weights: dict[Place, Floats], equal: bool, command: Sequence[str]) -> dict[str, Any]:
+def _info(
+    runs: Sequence[Run], weights: dict[Place, Floats], how: str, name: str, command: Sequence[str]
+) -> dict[str, Any]:
     names = [run.model for run in runs]
-    identity = json.dumps([[run.info.get("identity") for run in runs], equal])
+    told = [rows.tolist() for rows in weights.values()] if how != FITTED else []
+    identity = json.dumps([[run.info.get("identity") for run in runs], how, told])
     info = {key: runs[0].info.get(key) for key in ("dataset", "labels", "protocol", "front_end", "versions")}
     folds = []
     for row in runs[0].info["folds"]:
@@ -278,12 +300,12 @@ def _info(runs: Sequence[Run], weights: dict[Place, Floats], equal: bool, comman
         "kind": "crossval",
         **info,
         "model": {
-            "name": " + ".join(names),
-            "fusion": "equal weights" if equal else "weights fitted on inner clips of each fold",
+            "name": name or " + ".join(names),
+            "fusion": how,
             "mean_weights": dict(zip(names, mean.tolist(), strict=True)) if len(set(names)) == len(names) else None,
             "parts": [run.info.get("model") for run in runs],
         },
-        "training": {"calibrated": not equal, "curves": "a fusion is not trained in epochs"},
+        "training": {"calibrated": how == FITTED, "curves": "a fusion is not trained in epochs"},
         "machine": runs[0].info.get("machine"),
         "folds": folds,
         "seconds": sum(float(run.info.get("seconds") or 0.0) for run in runs),

@@ -14,6 +14,7 @@ from earmark.musical_features import family_scale
 
 if TYPE_CHECKING:
     from earmark.baselines import FittedBaseline
+    from earmark.models.convnet import ConvNet
 
 
 class SupportVectors(nn.Module):
@@ -71,29 +72,38 @@ class SupportVectors(nn.Module):
         return torch.log(probabilities / probabilities.sum(dim=1, keepdim=True))
 
 
+class Members(nn.Module):
+    """Networks on the same spectrogram: log-probabilities averaged, embeddings side by side."""
+
+    def __init__(self, networks: Sequence[ConvNet]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.embedding_size = sum(network.head.embedding_size for network in networks)
+
+    def forward(self, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (n, bins, columns) -> log-probabilities (n, labels), embedding (n, embedding_size)."""
+        found = [cast(tuple[Tensor, Tensor], network(spectrogram)) for network in self.networks]
+        mean = torch.stack([torch.log_softmax(logits, dim=1) for logits, _ in found]).mean(dim=0)
+        return torch.log_softmax(mean, dim=1), torch.cat([embedding for _, embedding in found], dim=1)
+
+
 class FusedNetwork(nn.Module):
-    """Spectrogram and its musical features to fused logits and the network's embedding.
+    """Spectrogram and its musical features to fused logits and the networks' embedding.
 
     Parameters
     ----------
-    networks
-        Members, whose log-probabilities are averaged and whose embeddings are put side by side.
-    machine
-        See :class:`SupportVectors`.
+    members, machine
+        What is fused.
     weights
-        Of the networks' and of the machine's log-probabilities.
+        Of the members' and of the machine's log-probabilities.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], machine: SupportVectors, weights: tuple[float, float]) -> None:
+    def __init__(self, members: Members, machine: SupportVectors, weights: tuple[float, float]) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self.machine = machine
-        self.weights = weights
+        self.members, self.machine, self.weights = members, machine, weights
 
     def forward(self, spectrogram: Tensor, musical: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (n, bins, columns), float32 (n, features) -> logits (n, labels), embedding (n, embedding_size)."""
-        found = [cast(tuple[Tensor, Tensor], network(spectrogram)) for network in self.networks]
-        mean = torch.stack([torch.log_softmax(logits, dim=1) for logits, _ in found]).mean(dim=0)
+        found, embedding = self.members(spectrogram)
         own, other = self.weights
-        logits = own * torch.log_softmax(mean, dim=1) + other * self.machine(musical)
-        return logits, torch.cat([embedding for _, embedding in found], dim=1)
+        return own * found + other * self.machine(musical), embedding

@@ -35,7 +35,9 @@ def quarter_weights(model: bytes) -> bytes:
         rows = values.reshape(values.shape[0], -1)
         if values.ndim < 2 or rows.shape[1] < _SHORTEST_ROW:
             stored.append(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-            added.append(helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+            added.append(
+                helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.cast", to=TensorProto.FLOAT)
+            )
             continue
         scale = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny) / 127
         levels = np.rint(rows / scale[:, None]).astype(np.int8).reshape(values.shape)
