@@ -4,8 +4,8 @@
 
 The tracks (MP3, 44.1 kHz stereo) are real ones whose packets are repeated to the wanted length, if --music names a
 folder of MP3s; otherwise music is made up and encoded on the spot (192 kbit/s). Tracks per second are end to end, as
-`earmark classify FOLDER` and `earmark scan FOLDER` are run, with the start of the interpreter and of the workers. On a
-machine that others use at the same time the clock says little; so the processor time of all processes is told beside
+`earmark classify FOLDER` and `earmark scan FOLDER` are run, with the start of the interpreter and of the workers. On
+a machine that others use at the same time the clock says little; so the processor time of all processes is told beside
 it, and what it comes to where the processors have nothing else to do.
 
 The plain script decodes with librosa.load, computes librosa's mel spectrogram of the same three windows and hears them
