@@ -69,12 +69,19 @@ def test_a_model_with_itself_gives_the_same_answers(runs: tuple[Run, Run], tmp_p
     fused = fuse([runs[0], runs[0]], tmp_path / "self")
     assert fused.predictions is not None and runs[0].predictions is not None
     assert (fused.predictions.predicted == runs[0].predictions.predicted).all()
-    equal = fuse([runs[0], runs[0]], tmp_path / "equal", equal=True)
+    equal = fuse([runs[0], runs[0]], tmp_path / "equal", weights="equal")
     assert equal.predictions is not None
     np.testing.assert_allclose(equal.predictions.probabilities, runs[0].predictions.probabilities, atol=1e-9)
     # The temperature was fitted on the same inner clips already, so there is nothing left to sharpen.
     for fold in fused.info["folds"]:
         assert sum(fold["weights"]) == pytest.approx(1, abs=0.02)
+
+
+def test_weights_from_other_folds_come_to_the_same(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    inner, others = (fuse(runs, tmp_path / w, weights=w) for w in ("inner", "other-folds"))
+    assert accuracy(others) == pytest.approx(accuracy(inner), abs=0.05)
+    told = {test.test: test.passed for test in others.leaks}
+    assert told["fusion weights are fitted inside training"] is None
 
 
 def test_shuffled_labels_give_chance(tmp_path: Path) -> None:
@@ -113,7 +120,9 @@ def test_what_does_not_belong_together_is_refused(runs: tuple[Run, Run], tmp_pat
     bare = made(tmp_path, "mel-logistic", calibrate=False)
     with pytest.raises(InputError, match="--calibrate"):
         fuse([runs[0], bare], tmp_path / "c")
-    assert accuracy(fuse([runs[0], bare], tmp_path / "d", equal=True)) > 0.5
+    assert accuracy(fuse([runs[0], bare], tmp_path / "d", weights="equal")) > 0.5
+    with pytest.raises(InputError, match="choose one of inner"):
+        fuse(runs, tmp_path / "f", weights="best")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not an empty folder"):
         fuse(runs, tmp_path / "d")
     shutil.copytree(runs[1].folder, tmp_path / "torn")

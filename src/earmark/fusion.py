@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from earmark.run_files import (
     Inner,
     LeakTest,
     Place,
+    Predictions,
     read_inner,
     write_predictions,
     write_rows,
@@ -39,6 +40,8 @@ from earmark.run_files import (
 from earmark.runs import Run, evaluate_predictions, load_run
 
 Floats = NDArray[np.float64]
+Weights = Literal["inner", "other-folds", "equal"]
+WEIGHTS: tuple[str, ...] = get_args(Weights)
 
 _LARGEST = 20.0
 _STEPS = 100
@@ -106,17 +109,20 @@ def combine(logs: Floats, weights: Floats) -> Floats:
     return softmax(np.tensordot(weights, logs, 1))
 
 
-def fuse(runs: Sequence[Run], out: Path | str, *, equal: bool = False, command: Sequence[str] = ()) -> Run:
+def fuse(runs: Sequence[Run], out: Path | str, *, weights: Weights = "inner", command: Sequence[str] = ()) -> Run:
     """Fuse saved runs into one, fold by fold, and write it as a run of its own.
 
     Parameters
     ----------
     runs
-        Two or more cross-validations of different models on the same clips and folds, made with calibration.
+        Two or more cross-validations of different models on the same clips and folds.
     out
         Folder to write; must not hold anything.
-    equal
-        Do not fit: an equal mean of the (calibrated) logarithms. For runs without inner predictions.
+    weights
+        ``"inner"``: fitted on each fold's inner clips; the runs must be made with calibration. ``"other-folds"``:
+        fitted on what the same repeat's other folds predict, for runs without inner clips; these clips are on the
+        training side, but the models that predicted them were trained on the tested clips, so it is honest but for
+        that. ``"equal"``: nothing is fitted.
     command
         What the user typed, for the record.
 
@@ -128,28 +134,33 @@ def fuse(runs: Sequence[Run], out: Path | str, *, equal: bool = False, command: 
     Raises
     ------
     InputError
-        If the runs do not belong together, lack inner predictions, or the folder is taken.
+        If the runs do not belong together, lack what weights are to be fitted on, or the folder is taken.
     """
+    if weights not in WEIGHTS:
+        raise InputError(f"There are no weights {weights!r}; choose one of {', '.join(WEIGHTS)}.")
     out = Path(out)
     _check(runs)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not an empty folder. Choose another one with -o.")
-    inner = None if equal else [_inner_of(run) for run in runs]
+    inner = [_inner_of(run) for run in runs] if weights == "inner" else None
     first = runs[0]
     assert first.predictions is not None
     found = first.predictions
     order = _lined_up(runs)
     logs = np.stack([log_probabilities(run.predictions.probabilities[rows]) for run, rows in order])
     probabilities = np.empty(logs.shape[1:])
-    weights: dict[Place, Floats] = {}
+    fitted: dict[Place, Floats] = {}
     places = np.stack([found.repeat, found.fold], axis=1)
     for place in sorted({(int(r), int(f)) for r, f in places}):
         tested = (places == place).all(axis=1)
-        if inner is None:
-            weights[place] = np.full(len(runs), 1 / len(runs))
+        if inner is not None:
+            fitted[place] = _fitted(first, [tables[place] for tables in inner])
+        elif weights == "other-folds":
+            others = _other_folds(found, place)
+            fitted[place] = fit_weights(logs[:, others], found.y_true[others].astype(np.int64))
         else:
-            weights[place] = _fitted(first, [tables[place] for tables in inner])
-        probabilities[tested] = combine(logs[:, tested], weights[place])
+            fitted[place] = np.full(len(runs), 1 / len(runs))
+        probabilities[tested] = combine(logs[:, tested], fitted[place])
     out.mkdir(parents=True, exist_ok=True)
     for name in ("clips.csv", "folds.csv", "thumbnails.npz"):
         if (first.folder / name).exists():
@@ -160,8 +171,8 @@ def fuse(runs: Sequence[Run], out: Path | str, *, equal: bool = False, command: 
         for repeat, fold, clip, p in zip(found.repeat, found.fold, found.clips, probabilities, strict=True)
     )
     write_predictions(out / "predictions.csv", first.labels, first.clips, rows)
-    write_json(out / "leaks.json", [asdict(test) for test in _leaks(runs, inner)])
-    write_json(out / "run.json", _info(runs, weights, equal, command))
+    write_json(out / "leaks.json", [asdict(test) for test in _leaks(runs, inner, weights)])
+    write_json(out / "run.json", _info(runs, fitted, weights, command))
     write_json(out / "metrics.json", evaluate_predictions(load_run(out)))
     return load_run(out)
 
@@ -208,7 +219,7 @@ def _inner_of(run: Run) -> dict[Place, Inner]:
     if not path.exists():
         raise InputError(
             f"The run {run.folder} has no predictions of inner clips to fit weights on. Make it again with "
-            "--calibrate, or fuse with --equal, which fits nothing."
+            "--calibrate, or choose --weights other-folds or equal."
         )
     temperatures = {(int(f["repeat"]), int(f["fold"])): float(f["temperature"]) for f in run.info["folds"]}
     tables = read_inner(path, run.labels, run.clips)
@@ -232,7 +243,18 @@ def _fitted(run: Run, tables: Sequence[Inner]) -> Floats:
     return fit_weights(np.stack(logs), targets)
 
 
-def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None) -> list[LeakTest]:
+def _other_folds(found: Predictions, place: Place) -> NDArray[np.bool_]:
+    """Rows of the same repeat that the fold does not test; a clip that it tests is left out wherever it stands."""
+    repeat, fold = place
+    tested = {clip for clip, r, f in zip(found.clips, found.repeat, found.fold, strict=True) if (r, f) == place}
+    others = (found.repeat == repeat) & (found.fold != fold)
+    others &= np.array([clip not in tested for clip in found.clips])
+    if not others.any():
+        raise InputError("With one fold there are no others to fit weights on. Use inner or equal weights.")
+    return np.asarray(others)
+
+
+def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None, weights: Weights) -> list[LeakTest]:
     tests = []
     by_name: dict[str, list[tuple[Run, LeakTest]]] = {}
     for run in runs:
@@ -245,7 +267,10 @@ def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None) -> l
         tests.append(LeakTest(name, passed, None, None, sentence))
     name = "fusion weights are fitted inside training"
     if inner is None:
-        tests.append(LeakTest(name, None, None, None, "Nothing is fitted: all models weigh the same."))
+        told = "Nothing is fitted: all models weigh the same."
+        if weights == "other-folds":
+            told = "Fitted on other folds' predictions, by models whose training held the tested clips."
+        tests.append(LeakTest(name, None, None, None, told))
         return tests
     run = runs[0]
     grouped = bool(run.protocol.get("grouped"))
@@ -260,15 +285,17 @@ def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None) -> l
     return tests
 
 
-def _info(runs: Sequence[Run], weights: dict[Place, Floats], equal: bool, command: Sequence[str]) -> dict[str, Any]:
+def _info(
+    runs: Sequence[Run], fitted: dict[Place, Floats], weights: Weights, command: Sequence[str]
+) -> dict[str, Any]:
     names = [run.model for run in runs]
-    identity = json.dumps([[run.info.get("identity") for run in runs], equal])
+    identity = json.dumps([[run.info.get("identity") for run in runs], weights])
     info = {key: runs[0].info.get(key) for key in ("dataset", "labels", "protocol", "front_end", "versions")}
     folds = []
     for row in runs[0].info["folds"]:
-        fitted = weights[int(row["repeat"]), int(row["fold"])]
-        folds.append({**row, "initial_weights": "", "temperature": 1.0, "epochs": 0, "weights": fitted.tolist()})
-    mean = np.mean(list(weights.values()), axis=0)
+        own = fitted[int(row["repeat"]), int(row["fold"])]
+        folds.append({**row, "initial_weights": "", "temperature": 1.0, "epochs": 0, "weights": own.tolist()})
+    mean = np.mean(list(fitted.values()), axis=0)
     return {
         "format": FORMAT,
         "identity": hashlib.sha256(identity.encode()).hexdigest()[:32],
@@ -279,11 +306,11 @@ def _info(runs: Sequence[Run], weights: dict[Place, Floats], equal: bool, comman
         **info,
         "model": {
             "name": " + ".join(names),
-            "fusion": "equal weights" if equal else "weights fitted on inner clips of each fold",
+            "fusion": weights,
             "mean_weights": dict(zip(names, mean.tolist(), strict=True)) if len(set(names)) == len(names) else None,
             "parts": [run.info.get("model") for run in runs],
         },
-        "training": {"calibrated": not equal, "curves": "a fusion is not trained in epochs"},
+        "training": {"calibrated": weights != "equal", "curves": "a fusion is not trained in epochs"},
         "machine": runs[0].info.get("machine"),
         "folds": folds,
         "seconds": sum(float(run.info.get("seconds") or 0.0) for run in runs),

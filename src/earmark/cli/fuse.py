@@ -22,9 +22,12 @@ def fuse(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fused run.")] = Path("runs/fused"),
-    equal: Annotated[
-        bool, typer.Option("--equal", help="Fit no weights: all models count alike. Needs no inner predictions.")
-    ] = False,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="inner: fitted inside each fold's training clips; other-folds, equal: for runs without those."
+        ),
+    ] = "inner",
 ) -> None:
     """Fuse the runs of several models, weighing each by what it does inside the training side of each fold."""
     from earmark.cli.learn import show_run
@@ -32,9 +35,14 @@ def fuse(
     from earmark.report import write_report
     from earmark.runs import load_run
 
-    run = fuse_runs([load_run(folder) for folder in runs], output, equal=equal, command=sys.argv)
+    run = fuse_runs(
+        [load_run(folder) for folder in runs],
+        output,
+        weights=weights,  # type: ignore[arg-type]
+        command=sys.argv,
+    )
     show_run(run, write_report(run))
     means = run.info["model"]["mean_weights"]
-    if means and not equal:
+    if means and weights != "equal":
         said = ", ".join(f"{name} {weight:.2f}" for name, weight in means.items())
         typer.echo(f"Weights, mean over folds: {said}")
