@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from earmark.run_files import (
     Inner,
     LeakTest,
     Place,
+    Predictions,
     read_inner,
     write_predictions,
     write_rows,
@@ -39,8 +40,10 @@ from earmark.run_files import (
 from earmark.runs import Run, evaluate_predictions, load_run
 
 Floats = NDArray[np.float64]
+Weights = Literal["inner", "other-folds", "equal"]
+WEIGHTS: tuple[str, ...] = get_args(Weights)
+GIVEN = "given"
 
-FITTED = "weights fitted on inner clips of each fold"
 _LARGEST = 20.0
 _STEPS = 100
 # A hundredth of a clip's worth of pull to equal weights: it decides only where the clips leave the weights open.
@@ -111,8 +114,7 @@ def fuse(
     runs: Sequence[Run],
     out: Path | str,
     *,
-    equal: bool = False,
-    given: Sequence[float] | None = None,
+    weights: Weights | Sequence[float] = "inner",
     name: str = "",
     command: Sequence[str] = (),
 ) -> Run:
@@ -121,14 +123,15 @@ def fuse(
     Parameters
     ----------
     runs
-        Two or more cross-validations of different models on the same clips and folds, made with calibration.
+        Two or more cross-validations of different models on the same clips and folds.
     out
         Folder to write; must not hold anything.
-    equal
-        Do not fit: an equal mean of the (calibrated) logarithms. For runs without inner predictions.
-    given
-        Weights that were chosen beforehand, one per run, instead of fitting any. Nobody here can tell on which clips
-        they were chosen.
+    weights
+        ``"inner"``: fitted on each fold's inner clips; the runs must be made with calibration. ``"other-folds"``:
+        fitted on what the same repeat's other folds predict, for runs without inner clips; these clips are on the
+        training side, but the models that predicted them were trained on the tested clips, so it is honest but for
+        that. ``"equal"``: nothing is fitted. Numbers, one per run: weights that were chosen before, of which nobody
+        here can tell on what clips.
     name
         What to call the fusion; empty: the models' names.
     command
@@ -142,33 +145,37 @@ def fuse(
     Raises
     ------
     InputError
-        If the runs do not belong together, lack inner predictions, or the folder is taken.
+        If the runs do not belong together, lack what weights are to be fitted on, or the folder is taken.
     """
+    how: str = weights if isinstance(weights, str) else GIVEN
+    if how not in (*WEIGHTS, GIVEN):
+        raise InputError(f"There are no weights {how!r}; choose one of {', '.join(WEIGHTS)}.")
+    fixed = np.full(len(runs), 1 / len(runs)) if isinstance(weights, str) else np.array(weights, dtype=np.float64)
+    if fixed.shape != (len(runs),) or not (fixed >= 0).all():
+        raise InputError(f"Give one weight of 0 or more for each of the {len(runs)} runs.")
     out = Path(out)
     _check(runs)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not an empty folder. Choose another one with -o.")
-    if given is not None and (equal or len(given) != len(runs) or min(given) < 0):
-        raise InputError(f"Give one weight of 0 or more for each of the {len(runs)} runs, and not --equal with them.")
-    fixed = given if given is not None else [1 / len(runs)] * len(runs) if equal else None
-    inner = None if fixed is not None else [_inner_of(run) for run in runs]
+    inner = [_inner_of(run) for run in runs] if how == "inner" else None
     first = runs[0]
     assert first.predictions is not None
     found = first.predictions
     order = _lined_up(runs)
     logs = np.stack([log_probabilities(run.predictions.probabilities[rows]) for run, rows in order])
     probabilities = np.empty(logs.shape[1:])
-    weights: dict[Place, Floats] = {}
+    fitted: dict[Place, Floats] = {}
     places = np.stack([found.repeat, found.fold], axis=1)
     for place in sorted({(int(r), int(f)) for r, f in places}):
         tested = (places == place).all(axis=1)
-        if inner is None:
-            assert fixed is not None
-            weights[place] = np.array(fixed, dtype=np.float64)
+        if inner is not None:
+            fitted[place] = _fitted(first, [tables[place] for tables in inner])
+        elif how == "other-folds":
+            others = _other_folds(found, place)
+            fitted[place] = fit_weights(logs[:, others], found.y_true[others].astype(np.int64))
         else:
-            weights[place] = _fitted(first, [tables[place] for tables in inner])
-        probabilities[tested] = combine(logs[:, tested], weights[place])
-    how = "weights given beforehand" if given is not None else "equal weights" if equal else FITTED
+            fitted[place] = fixed
+        probabilities[tested] = combine(logs[:, tested], fitted[place])
     out.mkdir(parents=True, exist_ok=True)
     for file in ("clips.csv", "folds.csv", "thumbnails.npz"):
         if (first.folder / file).exists():
@@ -179,8 +186,8 @@ def fuse(
         for repeat, fold, clip, p in zip(found.repeat, found.fold, found.clips, probabilities, strict=True)
     )
     write_predictions(out / "predictions.csv", first.labels, first.clips, rows)
-    write_json(out / "leaks.json", [asdict(test) for test in _leaks(runs, inner)])
-    write_json(out / "run.json", _info(runs, weights, how, name, command))
+    write_json(out / "leaks.json", [asdict(test) for test in _leaks(runs, inner, how)])
+    write_json(out / "run.json", _info(runs, fitted, how, name, command))
     write_json(out / "metrics.json", evaluate_predictions(load_run(out)))
     return load_run(out)
 
@@ -227,7 +234,7 @@ def _inner_of(run: Run) -> dict[Place, Inner]:
     if not path.exists():
         raise InputError(
             f"The run {run.folder} has no predictions of inner clips to fit weights on. Make it again with "
-            "--calibrate, or fuse with --equal, which fits nothing."
+            "--calibrate, or choose --weights other-folds or equal."
         )
     temperatures = {(int(f["repeat"]), int(f["fold"])): float(f["temperature"]) for f in run.info["folds"]}
     tables = read_inner(path, run.labels, run.clips)
@@ -251,7 +258,18 @@ def _fitted(run: Run, tables: Sequence[Inner]) -> Floats:
     return fit_weights(np.stack(logs), targets)
 
 
-def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None) -> list[LeakTest]:
+def _other_folds(found: Predictions, place: Place) -> NDArray[np.bool_]:
+    """Rows of the same repeat that the fold does not test; a clip that it tests is left out wherever it stands."""
+    repeat, fold = place
+    tested = {clip for clip, r, f in zip(found.clips, found.repeat, found.fold, strict=True) if (r, f) == place}
+    others = (found.repeat == repeat) & (found.fold != fold)
+    others &= np.array([clip not in tested for clip in found.clips])
+    if not others.any():
+        raise InputError("With one fold there are no others to fit weights on. Use inner or equal weights.")
+    return np.asarray(others)
+
+
+def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None, how: str) -> list[LeakTest]:
     tests = []
     by_name: dict[str, list[tuple[Run, LeakTest]]] = {}
     for run in runs:
@@ -262,9 +280,14 @@ def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None) -> l
         passed = False if False in verdicts else None if None in verdicts else True
         sentence = " ".join(f"{run.model}: {test.sentence}" for run, test in found)
         tests.append(LeakTest(name, passed, None, None, sentence))
-    name = "fusion weights are fitted inside training"
+    title = "fusion weights are fitted inside training"
     if inner is None:
-        tests.append(LeakTest(name, None, None, None, "Nothing is fitted: the weights were there before."))
+        told = "Nothing is fitted: all models weigh the same."
+        if how == GIVEN:
+            told = "Nothing is fitted: the weights were chosen before."
+        elif how == "other-folds":
+            told = "Fitted on other folds' predictions, by models whose training held the tested clips."
+        tests.append(LeakTest(title, None, None, None, told))
         return tests
     run = runs[0]
     grouped = bool(run.protocol.get("grouped"))
@@ -275,22 +298,22 @@ def _leaks(runs: Sequence[Run], inner: Sequence[dict[Place, Inner]] | None) -> l
         shared += len(sides[0] & sides[1])
     what = "clip or group" if grouped else "clip"
     sentence = f"{shared or 'No'} {what} that weights are fitted on is tested in the same fold."
-    tests.append(LeakTest(name, not shared, float(shared), 0.0, sentence))
+    tests.append(LeakTest(title, not shared, float(shared), 0.0, sentence))
     return tests
 
 
 def _info(
-    runs: Sequence[Run], weights: dict[Place, Floats], how: str, name: str, command: Sequence[str]
+    runs: Sequence[Run], fitted: dict[Place, Floats], how: str, name: str, command: Sequence[str]
 ) -> dict[str, Any]:
     names = [run.model for run in runs]
-    told = [rows.tolist() for rows in weights.values()] if how != FITTED else []
-    identity = json.dumps([[run.info.get("identity") for run in runs], how, told])
+    given = [own.tolist() for own in fitted.values()] if how == GIVEN else []
+    identity = json.dumps([[run.info.get("identity") for run in runs], how, given])
     info = {key: runs[0].info.get(key) for key in ("dataset", "labels", "protocol", "front_end", "versions")}
     folds = []
     for row in runs[0].info["folds"]:
-        fitted = weights[int(row["repeat"]), int(row["fold"])]
-        folds.append({**row, "initial_weights": "", "temperature": 1.0, "epochs": 0, "weights": fitted.tolist()})
-    mean = np.mean(list(weights.values()), axis=0)
+        own = fitted[int(row["repeat"]), int(row["fold"])]
+        folds.append({**row, "initial_weights": "", "temperature": 1.0, "epochs": 0, "weights": own.tolist()})
+    mean = np.mean(list(fitted.values()), axis=0)
     return {
         "format": FORMAT,
         "identity": hashlib.sha256(identity.encode()).hexdigest()[:32],
@@ -305,7 +328,7 @@ def _info(
             "mean_weights": dict(zip(names, mean.tolist(), strict=True)) if len(set(names)) == len(names) else None,
             "parts": [run.info.get("model") for run in runs],
         },
-        "training": {"calibrated": how == FITTED, "curves": "a fusion is not trained in epochs"},
+        "training": {"calibrated": how not in ("equal", GIVEN), "curves": "a fusion is not trained in epochs"},
         "machine": runs[0].info.get("machine"),
         "folds": folds,
         "seconds": sum(float(run.info.get("seconds") or 0.0) for run in runs),

@@ -32,7 +32,7 @@ class Track:
     correction
         The genre that a person said it is; None if nobody did.
     music
-        Tempo, key, loudness and dynamics of what was heard; nothing of tracks heard before these were measured.
+        Tempo, key, loudness and dynamics of what was heard; empty for tracks from before these were measured.
     heard, seconds
         The windows that were heard and the length of the track, in seconds.
     details
