@@ -85,7 +85,7 @@ def coloured_noise(generator: np.random.Generator, count: int, exponent: float, 
     spectrum = shape * (generator.standard_normal(len(shape)) + 1j * generator.standard_normal(len(shape)))
     spectrum[0] = 0
     sound = np.fft.irfft(spectrum, count)
-    return sound / sound.std()
+    return np.asarray(sound / sound.std())
 
 
 def _noise(low: float, high: float) -> Maker:
@@ -110,7 +110,7 @@ def _chord(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     root = _pitch(generator, 110, 440)
     steps = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 10), (0, 5, 7), (0, 3, 6))[generator.integers(5)]
     parts = [np.sin(2 * np.pi * root * 2 ** (s / 12) * k * t) / k for s in steps for k in (1, 2, 3)]
-    return np.sum(parts, axis=0)
+    return np.asarray(np.sum(parts, axis=0))
 
 
 def _two_tones(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
@@ -130,7 +130,7 @@ def _sweep(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     period = generator.uniform(2, 30)
     place = (t % period) / period
     growth = np.log(high / low)
-    return np.sin(2 * np.pi * low * period / growth * np.exp(growth * place))
+    return np.asarray(np.sin(2 * np.pi * low * period / growth * np.exp(growth * place)))
 
 
 def _siren(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
@@ -202,7 +202,7 @@ def _crowd(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
         for formant in generator.uniform((300, 900, 2200), (800, 1900, 3000)):
             harmonic = round(formant / 160)
             sound += envelope * np.sin(harmonic * phase + generator.uniform(0, 6))
-    return sound + 0.3 * sound.std() * coloured_noise(generator, len(t), 1.0, rate)
+    return np.asarray(sound + 0.3 * sound.std() * coloured_noise(generator, len(t), 1.0, rate))
 
 
 def _applause(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
@@ -215,7 +215,7 @@ def _engine(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
     phase = 2 * np.pi * np.cumsum(speed) / _rate(t)
     parts = [generator.uniform(0.2, 1) / k**0.7 * np.sin(k * phase) for k in range(1, 30)]
     rough = coloured_noise(generator, len(t), 1.0, _rate(t)) * (1 + 0.5 * np.sin(phase))
-    return np.sum(parts, axis=0) + generator.uniform(0.1, 0.6) * rough
+    return np.asarray(np.sum(parts, axis=0) + generator.uniform(0.1, 0.6) * rough)
 
 
 def _birds(generator: np.random.Generator, t: NDArray[Any]) -> NDArray[Any]:
