@@ -153,6 +153,17 @@ def test_mert_is_hubert_and_none_of_its_code_is_run(folders: dict[str, Path]) ->
     assert mert.feature.startswith("mert-")
 
 
+def test_weights_in_half_precision_are_computed_with_in_single(folders: dict[str, Path], tmp_path: Path) -> None:
+    import transformers
+
+    whole = transformers.ResNetModel.from_pretrained(folders["resnet"])
+    whole.half().save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path))
+    assert {value.dtype for value in encoder.network.state_dict().values()} <= {torch.float32, torch.int64}
+    windows, numbers = windows_for(encoder)
+    assert windows(numbers).dtype == torch.float32
+
+
 def test_a_picture_is_scaled_as_the_image_processor_says(folders: dict[str, Path]) -> None:
     colours = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
