@@ -204,9 +204,11 @@ def train_encoder(
     ------
     InputError
         If the backbone is too large for a bundle, or no bundle could hear as the dataset's spectrograms were made.
+    StoreError
+        If the exported graph does not compute what the network computes.
     """
     from earmark.models.encoder import WindowEncoder
-    from earmark.models.encoder_network import ProbeNetwork, check_size, export_encoder_network
+    from earmark.models.encoder_network import ProbeNetwork, check_graph, check_size, export_encoder_network
     from earmark.models.storage import halve_weights
 
     out = Path(out)
@@ -248,7 +250,9 @@ def train_encoder(
         limits=LIMITS,
     )
     progress(Step("writing the bundle", 0, 1))
-    bundle = save_bundle(out, card, halve_weights(export_encoder_network(network)))
+    graph = export_encoder_network(network)
+    check_graph(graph, network)
+    bundle = save_bundle(out, card, halve_weights(graph))
     progress(Step("writing the bundle", 1, 1))
     return bundle, run
 

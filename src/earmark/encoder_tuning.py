@@ -219,7 +219,8 @@ def _one_epoch(
                 group["lr"] = group["peak"] * _share(done, training.warm_up)
             pieces = _pieces(network, features, rows, training.masked, generator, device)
             wanted = torch.from_numpy(targets[rows]).to(device)
-            with torch.autocast(device, torch.bfloat16, enabled=training.bfloat16 and device != "cpu"):
+            kind = torch.device(device).type
+            with torch.autocast(kind, torch.bfloat16, enabled=training.bfloat16 and kind == "cuda"):
                 logits = network.of_pieces(pieces)
             loss = nn.functional.cross_entropy(logits.float(), wanted, label_smoothing=training.label_smoothing)
             optimizer.zero_grad()

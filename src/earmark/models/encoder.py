@@ -285,7 +285,7 @@ def _load(files: EncoderFiles, family: Family) -> nn.Module:
     # Attention written out: the graph for bundles is traced from it. Code from the model's folder is never run.
     options: dict[str, Any] = {
         "local_files_only": True, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True,
-        "attn_implementation": "eager", "dtype": torch.float32,
+        "attn_implementation": "eager",
     }  # fmt: skip
     if files.kind == "mert_model":
         own = ("auto_map", "architectures", "model_type")
@@ -308,7 +308,8 @@ def _load(files: EncoderFiles, family: Family) -> nn.Module:
     for setting in ("layerdrop", "encoder_layerdrop"):
         if hasattr(network.config, setting):
             setattr(network.config, setting, 0.0)
-    return _without_the_rest(network, family)
+    # Some files hold half precision, and transformers keeps it.
+    return _without_the_rest(network, family).float()
 
 
 def _unused(name: str, family: Family) -> bool:

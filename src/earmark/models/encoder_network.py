@@ -9,13 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earmark.errors import InputError
+from earmark.errors import InputError, StoreError
 from earmark.models.encoder import Encoder, WindowEncoder
 from earmark.models.export import export_network, export_sound_network
 from earmark.models.heads import Head
 
 # A graph in one piece cannot be larger than this (protobuf's limit is 2 GiB).
 LARGEST_GRAPH = 2_000_000_000
+# By how much a logit of the graph may differ from torch's, as a share of the largest.
+LARGEST_DIFFERENCE = 1e-3
 
 
 class ProbeNetwork(nn.Module):
@@ -100,6 +102,39 @@ def check_size(encoder: Encoder) -> None:
         raise InputError(
             f"A backbone with {size / 1e9:.1f} GB of weights does not fit into a bundle (at most "
             f"{LARGEST_GRAPH / 1e9:.0f} GB). earmark crossval works with it all the same."
+        )
+
+
+def check_graph(graph: bytes, network: ProbeNetwork | TunedNetwork) -> None:
+    """Make sure that an exported graph computes what the network computes, on two windows of noise.
+
+    Exporters trace what a network does with one input; a family that no test has seen may do something else with
+    another.
+
+    Raises
+    ------
+    StoreError
+        If a logit differs by more than a thousandth of the largest.
+    """
+    import onnxruntime as ort
+
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, *network.windows.shape)
+    if network.windows.encoder.sees:
+        numbers = torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
+    else:
+        numbers = torch.randn(shape, generator=generator)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    found = session.run(["logits"], {session.get_inputs()[0].name: numbers.numpy()})[0]
+    with torch.inference_mode():
+        wanted = network(numbers)[0].numpy()
+    difference, largest = float(np.abs(found - wanted).max()), max(1.0, float(np.abs(wanted).max()))
+    if not difference <= LARGEST_DIFFERENCE * largest:
+        raise StoreError(
+            f"The graph made of {network.windows.encoder.source} differs from the network by {difference:.2g} in a "
+            "logit, so no bundle was written. Another version of torch or transformers may export it rightly."
         )
 
 
