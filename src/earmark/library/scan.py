@@ -305,12 +305,14 @@ class _Scan:
 
     def note_removed(self, root: str, *, accept_removed: bool) -> None:
         """Mark the tracks below a folder whose files are gone."""
-        gone = [
+        missing = list(self._missing(root))
+        # A folder is noted only while it cannot be looked into.
+        self._catalogue.mark_removed(
             known.id
-            for path, known in self._missing(root)
-            # A folder is noted only while it cannot be looked into.
-            if _is_gone(path) or (known.problem == "unreadable" and os.path.isdir(path))  # noqa: PTH112
-        ]
+            for path, known in missing
+            if known.problem == "unreadable" and os.path.isdir(path)  # noqa: PTH112
+        )
+        gone = [known.id for path, known in missing if _is_gone(path)]
         if gone:
             if not accept_removed:
                 _require_connected(root, [root])
