@@ -84,6 +84,15 @@ MEASURES = {
     "similar, 50 seeds": "library.similar(seed); begun = clock(); library.similar(*many, n=20)",
     "mood": "library.playlist(mood='jazz:0.7,blues:0.3', n=25)",
     "stats": "library.stats()",
+    "page, first": "library.page()",
+    "page, deep": "library.page(offset=options_deep)",
+    "page, one genre, certain": "library.page(label='jazz', unsure=False)",
+    "page, by artist, deep": "library.page(sort='artist', offset=options_deep)",
+    "page, by confidence": "library.page(sort='confidence', descending=True)",
+    "page, by year": "library.page(sort='year', descending=True)",
+    "search, one track": "library.page(search='title 4242')",
+    "search, most tracks, by artist": "library.page(search='artist', sort='artist')",
+    "correct": "library.correct(seed, 'jazz')",
     "all tracks": "sum(1 for _ in library.tracks())",
     "scan, nothing changed": "print(library.scan(music, jobs=1))",
     "map": "library.map_page()",
@@ -95,6 +104,7 @@ music = sys.argv[2]
 seed, other = music + '/artist 0000/000005.flac', music + '/artist 0001/000150.flac'
 many = [f'{music}/artist 0000/{i:06}.flac' for i in range(50)]
 clock = time.perf_counter
+options_deep = int(sys.argv[3]) * 9 // 10
 with Library(sys.argv[1], create=False) as library:
     begun = clock()
     %s
@@ -103,9 +113,9 @@ print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-def measure(folder: Path, statement: str) -> tuple[float, float]:
+def measure(folder: Path, statement: str, tracks: int) -> tuple[float, float]:
     """Seconds of a statement on the catalogue, and the peak memory of its process in MB."""
-    command = [sys.executable, "-c", _SCRIPT % statement, str(folder / "c.db"), str(folder / "music")]
+    command = [sys.executable, "-c", _SCRIPT % statement, str(folder / "c.db"), str(folder / "music"), str(tracks)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -129,7 +139,7 @@ def main() -> None:
         size = (folder / "c.db").stat().st_size / 1e6
         print(f"catalogue: {size:.0f} MB")
         for name, statement in MEASURES.items():
-            spent, memory = measure(folder, statement)
+            spent, memory = measure(folder, statement, options.tracks)
             figures[name] = {"seconds": spent, "memory_mb": memory}
             print(f"{name:36s} {1000 * spent:9.1f} ms   peak {memory:6.0f} MB")
     if options.json:

@@ -187,5 +187,5 @@ def make_learner(name: str, training: TrainingConfig | None = None) -> Learner:
 _MAKERS: dict[str, Callable[[TrainingConfig], Learner]] = {
     "tl-cnn": lambda training: HeadLearner(HeadConfig("tl-cnn"), training),
     "tl-cnn-gru": lambda training: HeadLearner(HeadConfig("tl-cnn-gru"), training),
-    **{name: _baseline(name) for name in ("mfcc-svm", "mel-logistic", "nearest", "majority")},
+    **{name: _baseline(name) for name in ("mfcc-svm", "mel-logistic", "musical-svm", "nearest", "majority")},
 }
