@@ -1,0 +1,39 @@
+// A genre's probability as a bar, and the words for an answer.
+import { h } from "./dom.js";
+import { listed, percent } from "./format.js";
+import { genreColour, genreName } from "./genres.js";
+
+/** All genres as bars, the most probable first, with a mark where Earmark begins to be sure. */
+export function bars(probabilities, { unsureBelow = null } = {}) {
+  const rows = Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
+  return h("figure.bars", {},
+    h("ol", { "aria-label": "Genres by probability" }, rows.map(([label, p], place) =>
+      h(place ? "li" : "li.first", { style: { "--genre": genreColour(label) } },
+        h("span.name", {}, genreName(label)),
+        h("span.bar", { "aria-hidden": "true" }, h("i", { style: { width: `${(100 * p).toFixed(2)}%` } }),
+          unsureBelow !== null && h("em", { style: { left: `${100 * unsureBelow}%` } })),
+        h("span.share.number", {}, percent(p))))),
+    unsureBelow !== null && h("figcaption.small.soft", {}, h("span.mark", { "aria-hidden": "true" }), `From ${percent(unsureBelow)} on, Earmark says a name.`));
+}
+
+/** "rock (38 %), country (31 %) or blues (12 %)": what an unsure track could be. */
+export function candidates(probabilities) {
+  const rows = Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
+  const most = rows[0][1];
+  const near = rows.filter(([, p], place) => place < 2 || (place < 4 && p > most / 3)).slice(0, 3);
+  return listed(near.map(([label, p]) => `${genreName(label)} (${percent(p)})`), "or");
+}
+
+/** One sentence on what the confidence means. */
+export function meaning(result, about) {
+  const below = about?.unsureBelow;
+  if (!result.unsure) return `Calibrated: of ten answers as sure as this, about ${Math.max(1, Math.min(10, Math.round(result.confidence * 10)))} are right on music like what the model learned from.`;
+  const line = below ? ` No genre reaches the ${percent(below)} from which on Earmark says a name; below that it was wrong too often.` : "";
+  return `It could be ${candidates(result.probabilities)}.${line}`;
+}
+
+/** Probabilities as a thin strip of colours. */
+export function strip(probabilities) {
+  const rows = Object.entries(probabilities).sort((a, b) => b[1] - a[1]).filter(([, p]) => p > .02);
+  return h("span.strip", { "aria-hidden": "true" }, rows.map(([label, p]) => h("i", { style: { "--genre": genreColour(label), "flex-grow": p.toFixed(3) } })));
+}

@@ -1,0 +1,93 @@
+// The page's frame: which view is shown, the theme, the dialog about the model.
+import { get, onConnection } from "./api.js";
+import { dialog, fill, h, icon, problem, toast } from "./dom.js";
+import { listed, percent } from "./format.js";
+import { genreName, setLabels } from "./genres.js";
+import * as hear from "./hear.js";
+import * as library from "./library.js";
+import * as listen from "./listen.js";
+import * as runs from "./runs.js";
+
+const VIEWS = { hear, listen, library, runs };
+const root = document.getElementById("view");
+let leave = null, about = null, first = true;
+
+async function learn() {
+  const given = await get("about");
+  setLabels(given.labels);
+  about = { ...given, unsureBelow: given.unsure_below };
+}
+
+async function show() {
+  const [name, ...rest] = (location.hash.replace(/^#\/?/, "") || "hear").split("?")[0].split("/").map(decodeURIComponent);
+  const view = VIEWS[name] ? name : "hear";
+  leave?.();
+  leave = null;
+  for (const link of document.querySelectorAll(".views a")) {
+    if (link.dataset.view === view) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+  }
+  document.body.dataset.view = view;
+  if (!about) {
+    try { await learn(); } catch (error) {
+      fill(root, h("h1.unseen", {}, "Earmark"), problem(error, { retry: show }));
+      return;
+    }
+  }
+  root.replaceChildren();
+  leave = VIEWS[view].mount(root, { about, rest, params: new URLSearchParams(location.hash.split("?")[1] ?? "") }) ?? null;
+  // A screen reader starts to read at the new view; the first one is read from the top anyway.
+  if (!first) { root.focus({ preventScroll: true }); scrollTo(0, 0); }
+  first = false;
+}
+
+const THEMES = [["auto", "auto", "as the system has it"], ["light", "sun", "light"], ["dark", "moon", "dark"]];
+
+function themeButton() {
+  const button = document.getElementById("theme");
+  const now = () => Math.max(0, THEMES.findIndex(([name]) => name === document.documentElement.dataset.theme));
+  const draw = () => {
+    const [, picture, words] = THEMES[now()];
+    fill(button, icon(picture, 21));
+    button.setAttribute("aria-label", `Theme: ${words}. Change it`);
+    button.title = `Theme: ${words}`;
+  };
+  button.addEventListener("click", () => {
+    const [name] = THEMES[(now() + 1) % THEMES.length];
+    if (name === "auto") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = name;
+    try { if (name === "auto") localStorage.removeItem("earmark.theme"); else localStorage.setItem("earmark.theme", name); } catch { /* It holds until the page is closed. */ }
+    draw();
+    dispatchEvent(new Event("themechange"));
+  });
+  draw();
+}
+
+function aboutButton() {
+  const button = document.getElementById("about-open");
+  fill(button, icon("info", 21));
+  button.setAttribute("aria-label", "About the model");
+  button.title = "About the model";
+  button.addEventListener("click", async () => {
+    if (!about) { try { await learn(); } catch (error) { toast(error.message); return; } }
+    const scores = Object.entries(about.scores ?? {}).filter(([, s]) => s?.accuracy?.value !== undefined);
+    dialog("What does the hearing", h(".about", {},
+      h("dl.facts", {},
+        h("dt", {}, "Model"), h("dd", {}, about.name ?? about.bundle ?? "–"),
+        h("dt", {}, "Knows"), h("dd", {}, listed(about.labels.map(genreName))),
+        h("dt", {}, "Unsure"), h("dd", {}, `below ${percent(about.unsureBelow)}`),
+        scores.map(([name, s]) => [h("dt", {}, name), h("dd", {}, `${(100 * s.accuracy.value).toFixed(1)} % right (${(100 * s.accuracy.low).toFixed(0)} to ${(100 * s.accuracy.high).toFixed(0)})`)]),
+        about.license && [h("dt", {}, "Licence"), h("dd", {}, about.license)],
+        h("dt", {}, "Earmark"), h("dd", {}, about.version ?? "")),
+      h("p.soft.small", {}, "It knows these genres and nothing else: other music comes out as the nearest of them, or unsure. For builders: ", h("a", { href: "docs" }, "the API"), ".")));
+  });
+}
+
+for (const link of document.querySelectorAll(".views a")) link.prepend(icon(link.dataset.view, 20));
+themeButton();
+aboutButton();
+onConnection(online => {
+  const banner = document.getElementById("offline");
+  banner.hidden = online;
+  banner.textContent = online ? "" : "The server does not answer. What you see may be old; look whether “earmark serve” is still running.";
+});
+addEventListener("hashchange", show);
+show();
