@@ -19,7 +19,7 @@ export function h(what, given = {}, ...children) {
 
 export function append(node, children) {
   for (const child of [children].flat(Infinity)) {
-    if (child === undefined || child === null || child === false) continue;
+    if (child === undefined || child === null || typeof child === "boolean") continue;
     node.append(child instanceof Node ? child : String(child));
   }
   return node;

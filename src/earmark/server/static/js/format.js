@@ -1,6 +1,6 @@
 // Numbers as people read them.
 
-export const percent = p => (p > 0 && p < .005 ? "< 1 %" : `${Math.round(p * 100)} %`);
+export const percent = p => (p > 0 && p < .005 ? "<1%" : `${Math.round(p * 100)}%`);
 
 export function clock(seconds) {
   if (!Number.isFinite(seconds)) return "–:––";

@@ -14,8 +14,8 @@ let leave = null, about = null, first = true;
 
 async function learn() {
   const given = await get("about");
-  setLabels(given.labels);
-  about = { ...given, unsureBelow: given.unsure_below };
+  setLabels(given.model.labels);
+  about = { ...given.model, version: given.version, bundle: given.model.id, unsureBelow: given.model.unsure_below, catalogue: given.catalogue, runs: given.runs };
 }
 
 async function show() {
@@ -71,11 +71,11 @@ function aboutButton() {
     const scores = Object.entries(about.scores ?? {}).filter(([, s]) => s?.accuracy?.value !== undefined);
     dialog("What does the hearing", h(".about", {},
       h("dl.facts", {},
-        h("dt", {}, "Model"), h("dd", {}, about.name ?? about.bundle ?? "–"),
+        h("dt", {}, "Model"), h("dd", {}, about.name),
         h("dt", {}, "Knows"), h("dd", {}, listed(about.labels.map(genreName))),
         h("dt", {}, "Unsure"), h("dd", {}, `below ${percent(about.unsureBelow)}`),
         scores.map(([name, s]) => [h("dt", {}, name), h("dd", {}, `${(100 * s.accuracy.value).toFixed(1)} % right (${(100 * s.accuracy.low).toFixed(0)} to ${(100 * s.accuracy.high).toFixed(0)})`)]),
-        about.license && [h("dt", {}, "Licence"), h("dd", {}, about.license)],
+        about.licence && [h("dt", {}, "Licence"), h("dd", {}, about.licence)],
         h("dt", {}, "Earmark"), h("dd", {}, about.version ?? "")),
       h("p.soft.small", {}, "It knows these genres and nothing else: other music comes out as the nearest of them, or unsure. For builders: ", h("a", { href: "docs" }, "the API"), ".")));
   });

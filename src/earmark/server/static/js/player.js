@@ -67,6 +67,14 @@ export function close() {
   changed();
 }
 
+let covered = null;
+
+/** The bar steps aside while a stage on the screen shows the same sound. */
+export function cover(key, visible) {
+  if (visible) covered = key; else if (covered === key) covered = null;
+  changed();
+}
+
 /** Forget an item whose sound is no longer there. */
 export function forget(key) {
   if (current()?.key === key) close();
@@ -103,8 +111,8 @@ fill(bar, h(".buttons", {}, previous, button, next), h(".what", {}, title, subti
 let drawn = null;
 onPlayer(() => {
   const item = current();
-  bar.hidden = !item;
-  if (!item) return;
+  bar.hidden = !item || (covered === item.key && queue.length < 2);
+  if (!item) { document.title = "Earmark"; drawn = null; return; }
   const state = `${item.key}|${audio.paused}|${place}|${queue.length}`;
   if (state !== drawn) {
     drawn = state;

@@ -2,7 +2,7 @@
 import { save } from "./dom.js";
 import { cell, clock, fileName, percent, stem } from "./format.js";
 import { allLabels, genreColour, genreName, resolved } from "./genres.js";
-import { stretches } from "./stage.js";
+import { ranked, stretches } from "./timeline.js";
 
 const plain = ({ spectrogram, ...rest }) => rest;
 
@@ -43,7 +43,7 @@ export async function savePng(result, title, { unsureBelow = 0 } = {}) {
   const unsure = result.unsure;
   text(unsure ? "Unsure" : genreName(result.label), EDGE - 4, 260, `${unsure ? "italic 450" : "500"} 150px ${serif}`, colour("ink"), "left", 700);
   text(unsure ? `most probably ${genreName(result.label)}, ${percent(result.confidence)}` : `${percent(result.confidence)} likely`, EDGE, 320, `500 32px ${sans}`, colour("soft"));
-  const rows = Object.entries(result.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 6);
+  const rows = ranked(result.probabilities).slice(0, 6);
   rows.forEach(([label, p], i) => {
     const y = 168 + i * 38;
     text(genreName(label), 1000, y + 9, `${i ? 400 : 600} 24px ${sans}`, colour("ink"), "right", 180);
@@ -63,8 +63,8 @@ export async function savePng(result, title, { unsureBelow = 0 } = {}) {
   for (const s of stretches(result.timeline ?? [])) {
     const x = EDGE + wide * s.start / total, w = Math.max(1, wide * (Math.min(s.end, total) - s.start) / total - 2);
     let y = top + high + 6 + strip;
-    for (const label of Object.keys(result.probabilities)) {
-      const part = strip * (s.probabilities[label] ?? 0);
+    for (const [label, p] of ranked(s.probabilities)) {
+      const part = strip * p;
       c.fillStyle = resolved(genreColour(label));
       c.fillRect(x, y - part, w, part);
       y -= part;

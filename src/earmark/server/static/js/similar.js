@@ -1,7 +1,7 @@
 // Tracks of the library that sound like what was heard.
-import { ApiError, send } from "./api.js";
-import { empty, fill, h, problem } from "./dom.js";
-import { normal } from "./catalogue.js";
+import { ApiError } from "./api.js";
+import { fill, h, problem } from "./dom.js";
+import { similarToFile, similarTracks } from "./catalogue.js";
 import { trackRow } from "./tracks.js";
 
 const COUNT = 8;

@@ -3,17 +3,7 @@ import { fill, h, icon } from "./dom.js";
 import { clock, percent } from "./format.js";
 import { genreColour, genreName } from "./genres.js";
 import * as player from "./player.js";
-
-/** Stretches of the timeline without overlap: the last window may reach back over the one before it. */
-export function stretches(timeline) {
-  let end = 0;
-  return timeline.map(point => {
-    const start = Math.max(point.start, end);
-    end = point.start + point.seconds;
-    const [label, confidence] = Object.entries(point.probabilities).reduce((a, b) => (b[1] > a[1] ? b : a));
-    return { start, end, label, confidence, probabilities: point.probabilities };
-  }).filter(s => s.end > s.start);
-}
+import { ranked, stretches } from "./timeline.js";
 
 const mel = hz => (hz < 1000 ? hz * 3 / 200 : 15 + Math.log(hz / 1000) / (Math.log(6.4) / 27));
 
@@ -31,7 +21,6 @@ export function stage(result, item, { unsureBelow = 0 } = {}) {
   const picture = result.spectrogram;
   const total = picture?.seconds ?? result.declared ?? result.decoded ?? 1;
   const parts = stretches(result.timeline ?? []);
-  const order = Object.keys(result.probabilities);
   const at = seconds => `${(100 * Math.min(1, Math.max(0, seconds / total))).toFixed(3)}%`;
   const here = seconds => parts.find(s => seconds >= s.start && seconds < s.end);
 
@@ -43,7 +32,7 @@ export function stage(result, item, { unsureBelow = 0 } = {}) {
   const lanes = h(".lanes", { role: "slider", tabindex: 0, "aria-label": "Position in the track", "aria-valuemin": 0, "aria-valuemax": total.toFixed(1) },
     h(".picture", {}, image, [200, 1000, 4000].map(hz => h("span.hz", { style: { bottom: `${100 * mel(hz) / mel(top)}%` } }, hz < 1000 ? `${hz} Hz` : `${hz / 1000} kHz`))),
     h(".genres", {}, parts.map(s => h(s.confidence < unsureBelow ? ".window.doubtful" : ".window", { style: { left: at(s.start), width: `${100 * (s.end - s.start) / total}%` } },
-      order.map(label => h("i", { style: { "--genre": genreColour(label), "flex-grow": (s.probabilities[label] ?? 0).toFixed(4) } })),
+      ranked(s.probabilities).map(([label, p]) => h("i", { style: { "--genre": genreColour(label), "flex-grow": p.toFixed(4) } })),
       h("span", {}, s.confidence < unsureBelow ? "Unsure" : genreName(s.label))))),
     ghost, head, tip);
   const play = h("button.play", { type: "button", onclick: () => player.toggle(item) });
@@ -105,5 +94,8 @@ export function stage(result, item, { unsureBelow = 0 } = {}) {
     said.style.setProperty("--genre", part ? genreColour(part.label) : "var(--other)");
   }
   draw();
-  return { node, release: player.onPlayer(draw) };
+  const watch = new IntersectionObserver(([seen]) => player.cover(item.key, seen.isIntersecting), { threshold: .9 });
+  watch.observe(play);
+  const off = player.onPlayer(draw);
+  return { node, release: () => { off(); watch.disconnect(); player.cover(item.key, false); } };
 }
