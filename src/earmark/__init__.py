@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from earmark.library.library import Library
     from earmark.library.similar import Match
     from earmark.library.track import Track
+    from earmark.listen import Listener, Moment
     from earmark.predict import Classifier, Prediction, classify
 
 # What `import earmark` offers, and where it lives; loaded when it is first used, so that the import costs nothing.
@@ -18,7 +19,9 @@ _HOMES = {
     "EarmarkError": "earmark.errors",
     "InputError": "earmark.errors",
     "Library": "earmark.library.library",
+    "Listener": "earmark.listen",
     "Match": "earmark.library.similar",
+    "Moment": "earmark.listen",
     "Prediction": "earmark.predict",
     "StoreError": "earmark.errors",
     "Track": "earmark.library.track",
@@ -31,7 +34,9 @@ __all__ = [
     "EarmarkError",
     "InputError",
     "Library",
+    "Listener",
     "Match",
+    "Moment",
     "Prediction",
     "StoreError",
     "Track",

@@ -110,13 +110,16 @@ def draw(levels: NDArray[np.uint8], size: tuple[int, int] | None = IMAGE_SIZE) -
     return drawn
 
 
-def png(picture: NDArray[np.uint8]) -> bytes:
+def png(picture: NDArray[np.uint8], *, palette: bool = False) -> bytes:
     """A picture as the bytes of a PNG file (ISO/IEC 15948).
 
     Parameters
     ----------
     picture
         uint8, shape (height, width, 3) for colour or (height, width) for grey, not empty.
+    palette
+        Whether a picture of one number per pixel is shown in the colours of :data:`MAGMA` instead of greys; the file
+        is a third as large as one of those colours.
 
     Raises
     ------
@@ -128,12 +131,16 @@ def png(picture: NDArray[np.uint8]) -> bytes:
         raise InputError(
             f"A PNG is made of 8 bits, (height, width) or (height, width, 3), not {picture.dtype} of {picture.shape}."
         )
+    if palette and picture.ndim == 3:
+        raise InputError("A palette is for pictures of one number per pixel; this one has colours already.")
     height, width = picture.shape[:2]
     # Filter 0 (none) before each row: unmixed colours of one table deflate to half of what differences do.
     lines = np.zeros((height, 1 + picture[0].size), np.uint8)
     lines[:, 1:] = picture.reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if picture.ndim == 3 else 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b""))
+    kind = 3 if palette else 2 if picture.ndim == 3 else 0
+    header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
+    colours = ((b"PLTE", MAGMA.tobytes()),) if palette else ()
+    chunks = ((b"IHDR", header), *colours, (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
@@ -18,14 +19,15 @@ from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
 from earmark.metrics import apply_temperature
 from earmark.spectrogram import fit_window, spectrogram
+from earmark.windows import Windows
 
 OnWindow = Callable[[float, NDArray[np.uint8]], None]
 
 DEFAULT_WINDOWS = 3
 # Shorter sound says nothing of a genre; it would be repeated dozens of times to fill a window.
 SHORTEST_SECONDS = 1.0
-# A last stretch shorter than this share of a window is heard as part of the window before it.
-SMALLEST_REST = 0.5
+# Windows whose own answers are kept, so that sound that never ends takes bounded room: 83 hours of 30 s windows.
+MOST_POINTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class Classifier:
             raise InputError(f"At least one window must be heard, not {windows}.")
         if start < 0 or (seconds is not None and seconds <= 0):
             raise InputError("The stretch to hear must begin at 0 or later and last longer than 0 seconds.")
-        heard = _Heard()
+        heard = Hearing()
         with Recording(path) as recording:
             declared = recording.info.seconds
             # Counting packets takes a twentieth of the time of hearing all because the length is not known.
@@ -196,10 +198,10 @@ class Classifier:
             else:
                 stretches = self._spread(recording, windows, start, length)
             for begin, samples in stretches:
-                self._hear(heard, begin, samples, on_window)
+                self.hear(heard, begin, samples, on_window)
             heard.problems.update(recording.problems)
         name = os.fspath(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "upload")
-        return self._answer(str(name), heard, declared)
+        return self.conclude(str(name), heard, declared)
 
     def classify_samples(
         self, samples: NDArray[np.float32], sample_rate: int, *, name: str = "samples"
@@ -215,10 +217,10 @@ class Classifier:
         """
         if sample_rate != self._rate:
             raise InputError(f"The bundle hears {self._rate} Hz, not {sample_rate} Hz; resample first.")
-        heard = _Heard()
+        heard = Hearing()
         for begin, window in self._consecutive(iter([np.asarray(samples, dtype=np.float32)]), 0.0):
-            self._hear(heard, begin, window)
-        return self._answer(name, heard, len(samples) / sample_rate)
+            self.hear(heard, begin, window)
+        return self.conclude(name, heard, len(samples) / sample_rate)
 
     def window_probabilities(
         self, spectrograms: NDArray[np.uint8]
@@ -240,47 +242,63 @@ class Classifier:
     def _consecutive(
         self, blocks: Iterable[NDArray[np.float32]], start: float
     ) -> Iterator[tuple[float, NDArray[np.float32]]]:
-        """Windows one after another; of a rest that is long enough, the window that ends where the sound ends."""
-        size, begin = self._size, 0
-        held = np.empty(0, dtype=np.float32)
-        before = held
+        windows = Windows(self._size)
         for block in blocks:
-            held = np.concatenate([held, block])
-            while len(held) >= size:
-                before, held = held[:size], held[size:]
-                yield start + begin / self._rate, before
-                begin += size
-        if len(before) and len(held) >= SMALLEST_REST * size:
-            yield start + (begin + len(held) - size) / self._rate, np.concatenate([before, held])[-size:]
-        elif len(held) and not len(before):
-            yield start, held
+            for first, samples in windows.feed(block):
+                yield start + first / self._rate, samples
+        if (rest := windows.rest()) is not None:
+            yield start + rest[0] / self._rate, rest[1]
 
-    def _hear(
-        self, heard: _Heard, begin: float, samples: NDArray[np.float32], on_window: OnWindow | None = None
+    def look(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """What the network sees of mono samples at the bundle's rate, at most a window: uint8 (bins, columns)."""
+        return spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
+
+    def hear(
+        self, heard: Hearing, begin: float, samples: NDArray[np.float32], on_window: OnWindow | None = None
     ) -> None:
+        """Hear the next stretch of a track, at most a window, and add it to what has been heard.
+
+        Parameters
+        ----------
+        heard
+            Is added to.
+        begin
+            Where the stretch begins in the track, in seconds.
+        samples
+            Mono, float32 (n,), at the bundle's rate. Stretches that are too short or silent only count as decoded.
+        on_window
+            As for :meth:`classify`.
+        """
         heard.samples += len(samples)
         if len(samples) < SHORTEST_SECONDS * self._rate:
             return
         if not np.any(samples):
             heard.silent = True
             return
-        picture = spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
+        picture = self.look(samples)
         if on_window is not None:
             on_window(begin, picture)
         probabilities, embeddings = self.window_probabilities(picture[None])
-        heard.windows.append((begin, len(samples) / self._rate, probabilities[0], embeddings[0]))
+        heard.add(begin, len(samples) / self._rate, probabilities[0], embeddings[0])
 
-    def _answer(self, name: str, heard: _Heard, declared: float | None) -> Prediction:
+    def conclude(self, name: str, heard: Hearing, declared: float | None) -> Prediction:
+        """The answer for all that has been heard of a track.
+
+        Raises
+        ------
+        AudioError
+            If nothing could be heard: all was silent, or too short.
+        """
         decoded = heard.samples / self._rate
-        if not heard.windows:
+        if not heard.count:
             if heard.silent:
                 raise AudioError(f"{name} is silent where it was heard, so there is nothing to name.", Problem.SILENT)
             raise AudioError(
                 f"{name} gave {decoded:.1f} s of sound; at least {SHORTEST_SECONDS:.0f} s is needed.",
                 Problem.TOO_SHORT,
             )
-        mean = np.mean([p for _, _, p, _ in heard.windows], axis=0)
-        embedding: NDArray[np.float32] = np.mean([e for _, _, _, e in heard.windows], axis=0).astype(np.float32)
+        mean = heard.probabilities / heard.count
+        embedding: NDArray[np.float32] = (heard.embedding / heard.count).astype(np.float32)
         order = np.argsort(-mean, kind="stable")
         return Prediction(
             path=name,
@@ -291,9 +309,9 @@ class Classifier:
             embedding=embedding,
             timeline=tuple(
                 TimelinePoint(begin, length, dict(zip(self.labels, p.tolist(), strict=True)))
-                for begin, length, p, _ in heard.windows
+                for begin, length, p in heard.windows
             ),
-            heard=tuple((begin, begin + length) for begin, length, _, _ in heard.windows),
+            heard=tuple((begin, begin + length) for begin, length, _ in heard.windows),
             decoded=decoded,
             declared=declared,
             problems=tuple(sorted(str(problem) for problem in heard.problems)),
@@ -301,13 +319,32 @@ class Classifier:
 
 
 @dataclass
-class _Heard:
-    """What has been heard of a track so far."""
+class Hearing:
+    """What has been heard of a track so far, in bounded room.
 
-    windows: list[tuple[float, float, NDArray[np.float64], NDArray[np.float32]]] = field(default_factory=list)
+    ``windows``: start and length in seconds and probabilities of the last :data:`MOST_POINTS` windows; ``count``,
+    ``probabilities`` and ``embedding``: how many windows there were, and their sums; ``samples``: decoded;
+    ``silent``: whether a stretch was left out because it was silent.
+    """
+
+    windows: deque[tuple[float, float, NDArray[np.float64]]] = field(
+        default_factory=lambda: deque(maxlen=MOST_POINTS)
+    )
+    count: int = 0
+    probabilities: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    embedding: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     problems: set[Problem] = field(default_factory=set)
     samples: int = 0
     silent: bool = False
+
+    def add(
+        self, begin: float, seconds: float, probabilities: NDArray[np.float64], embedding: NDArray[np.float32]
+    ) -> None:
+        """Add a window."""
+        self.windows.append((begin, seconds, probabilities))
+        self.count += 1
+        self.probabilities = self.probabilities + probabilities
+        self.embedding = self.embedding + embedding
 
 
 def packaged_bundle() -> Path:

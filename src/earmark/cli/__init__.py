@@ -17,11 +17,22 @@ from earmark.errors import EarmarkError, MissingExtraError
 # Which extra brings a package that a command may miss.
 EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "sklearn", "onnx", "jinja2", "matplotlib"), "train"),
-    **dict.fromkeys(("fastapi", "uvicorn", "multipart"), "serve"),
+    **dict.fromkeys(("fastapi", "uvicorn", "python_multipart", "wsproto"), "serve"),
     "mutagen": "tag",
     "pyarrow": "parquet",
 }
-AREAS: tuple[str, ...] = ("classify", "scan", "similar", "data", "explain", "learn", "results", "spectrogram", "tags")
+AREAS: tuple[str, ...] = (
+    "classify",
+    "scan",
+    "similar",
+    "data",
+    "explain",
+    "learn",
+    "results",
+    "serve",
+    "spectrogram",
+    "tags",
+)
 
 app = typer.Typer(
     name="earmark",

@@ -13,6 +13,7 @@ import typer
 
 from earmark.cli.console import SOME_FAILED, progress_bar
 from earmark.errors import InputError
+from earmark.library.worker import DEFAULT_WINDOWS, windows_to_hear
 
 if TYPE_CHECKING:
     from earmark.library.inputs import Input
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from earmark.library.worker import Outcome
     from earmark.library.writers import Writer
 
-DEFAULT_WINDOWS = 3
 TABLE_TOP_K = 3
 
 
@@ -114,7 +114,7 @@ def classify(
     from earmark.library.pool import Pool, default_jobs
 
     chosen = _format(form, output)
-    count = 0 if full or (timeline and windows is None) else windows or DEFAULT_WINDOWS
+    count = windows_to_hear(windows, full=full, timeline=timeline)
     workers = jobs or default_jobs()
     if all(p != "-" and Path(p).suffix.lower() not in PLAYLIST_SUFFIXES and not Path(p).is_dir() for p in paths):
         workers = min(workers, len(paths))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli.classify import (
-    DEFAULT_WINDOWS,
     BundleOption,
     FullOption,
     JobsOption,
@@ -19,6 +18,7 @@ from earmark.cli.classify import (
 )
 from earmark.cli.console import SOME_FAILED, console, progress_bar
 from earmark.errors import InputError
+from earmark.library.worker import DEFAULT_WINDOWS
 
 if TYPE_CHECKING:
     from earmark.library.scan import ScanReport

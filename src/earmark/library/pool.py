@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -37,6 +38,15 @@ def default_jobs() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
+
+
+def usual_limit(path: str) -> float:
+    """Seconds that a file may take unless somebody said otherwise: a minute, and one for each megabyte."""
+    try:
+        size = Path(path).stat().st_size
+    except (OSError, ValueError):
+        size = 0
+    return BASE_SECONDS + SECONDS_PER_MB * size / 1e6
 
 
 class Pool:
@@ -63,7 +73,7 @@ class Pool:
         self._stop = threading.Event()
         self.ready: Ready | None = None
         # Started here, so that they load the model while the caller looks for files.
-        self._workers = [_Worker(self._bundle) for _ in range(max(1, jobs))]
+        self._workers = [Worker(self._bundle) for _ in range(max(1, jobs))]
 
     def __enter__(self) -> Pool:
         return self
@@ -100,7 +110,7 @@ class Pool:
         room = threading.Semaphore(_AHEAD * len(self._workers))
         source, gate = enumerate(tasks), threading.Lock()
 
-        def serve(worker: _Worker) -> None:
+        def serve(worker: Worker) -> None:
             try:
                 while not self._stop.is_set():
                     room.acquire()
@@ -148,24 +158,36 @@ class Pool:
                 thread.join()
 
     def _limit(self, task: Task) -> float:
-        if self._time_limit is not None:
-            return self._time_limit
-        try:
-            size = Path(task.path).stat().st_size
-        except (OSError, ValueError):
-            size = 0
-        return BASE_SECONDS + SECONDS_PER_MB * size / 1e6
+        return self._time_limit if self._time_limit is not None else usual_limit(task.path)
 
 
 _GONE = (EOFError, OSError, ValueError, pickle.UnpicklingError)
 
 
-class _Worker:
-    """One worker process, replaced when it dies."""
+class Worker:
+    """One worker process, replaced when it dies; for one thread, but for :meth:`kill`.
 
-    def __init__(self, bundle: str | None) -> None:
+    Parameters
+    ----------
+    bundle
+        Path of the bundle; None: the packaged one.
+    memory
+        By how many bytes the process may grow while it hears; None: without limit (see
+        :func:`earmark.library.worker.limit_memory`).
+
+    Attributes
+    ----------
+    ready
+        The bundle's id and genres, once the process has loaded it.
+    starts
+        How often a process was started.
+    """
+
+    def __init__(self, bundle: str | None, *, memory: int | None = None) -> None:
         self._bundle = bundle
+        self._memory = memory
         self.ready: Ready | None = None
+        self.starts = 0
         self._gate = threading.Lock()
         self._dismissed = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -173,10 +195,10 @@ class _Worker:
 
     def hear(self, task: Task, wanted: Wanted | None, limit: float) -> Outcome:
         """Exchange one task; whatever the file does to the process ends in the outcome."""
-        self._await_ready()
+        self.prepare()
         try:
             with self._time_limit(limit) as late:
-                self._send(Task(task.path, task.windows, task.look, 2 * limit))
+                self._send(replace(task, seconds=2 * limit))
                 answer = self._receive()
                 if isinstance(answer, Seen):
                     self._send(wanted is None or wanted(task, answer))
@@ -190,6 +212,20 @@ class _Worker:
             if late.is_set():
                 return failed(task.path, "too-slow", f"it was given up after {limit:.0f} seconds.")
             return failed(task.path, "crashed", f"decoding it crashed ({_ending(code)}).")
+
+    def prepare(self) -> None:
+        """Wait until the process has loaded its bundle.
+
+        Raises
+        ------
+        StoreError
+            If the bundle cannot be used or the process does not start.
+        """
+        if self.ready is not None and self._process is not None and self._process.poll() is not None:
+            # It died between two files, for which the next one is not to blame.
+            self.bury()
+            self._begin()
+        self._await_ready()
 
     def kill(self) -> None:
         """End the process for good; :meth:`bury` cleans up."""
@@ -230,9 +266,10 @@ class _Worker:
             except OSError as error:
                 raise StoreError(f"No process can be started to hear with ({error.strerror or error}).") from error
         self.ready = None
+        self.starts += 1
         # If it died already, the first exchange finds out.
         with contextlib.suppress(*_GONE):
-            self._send(Start(self._bundle))
+            self._send(Start(self._bundle, self._memory))
 
     def _await_ready(self) -> None:
         if self.ready is not None:

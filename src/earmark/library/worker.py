@@ -14,10 +14,12 @@ The worker ends when its input does, so that it does not outlive a killed parent
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from earmark.errors import AudioError, EarmarkError
@@ -28,14 +30,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from earmark.library.overview import Overview
     from earmark.predict import Classifier
+
+DEFAULT_WINDOWS = 3
+"""How many windows of a track are heard unless somebody said otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The first message: which bundle to load (None: the packaged one)."""
+    """The first message: which bundle to load (None: the packaged one), and the limit for :func:`limit_memory`."""
 
     bundle: str | None
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +68,21 @@ class Task:
         Whether to tell the content key and the tags, to ask before hearing, and to make a print.
     seconds
         The worker ends itself if the file takes this much longer than it should, in case nobody else can.
+    stretch
+        Start and length in seconds of what to hear; a length of None: to the end.
+    longest
+        Refuse to decode more seconds of sound than this; None: any number.
+    picture
+        Whether to draw the spectrogram of the stretch (:mod:`earmark.library.overview`).
     """
 
     path: str
     windows: int = 3
     look: bool = False
     seconds: float = 600.0
+    stretch: tuple[float, float | None] = (0.0, None)
+    longest: float | None = None
+    picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,8 @@ class Outcome:
         Code and sentence if the file failed.
     seen
         What the file is, if the task asked and it could be read.
+    picture
+        If the task asked for it.
     """
 
     path: str
@@ -106,6 +124,7 @@ class Outcome:
     problem: str | None = None
     reason: str | None = None
     seen: Seen | None = None
+    picture: Overview | None = None
 
 
 def failed(path: str, problem: str, reason: str, seen: Seen | None = None) -> Outcome:
@@ -135,6 +154,8 @@ def main() -> None:
         except EarmarkError as error:
             send(Ready(refused=str(error)))
             return
+        if start.memory is not None:
+            limit_memory(start.memory)
         send(Ready(classifier.bundle.id, classifier.labels))
         while True:
             task: Task = pickle.load(incoming)
@@ -166,6 +187,7 @@ def look(path: str) -> Seen | None:
 
 def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcome:
     """Classify one file; whatever is wrong with it ends in the outcome."""
+    from earmark.library.overview import overview
     from earmark.library.prints import Print, make_print
     from earmark.library.timbre import Timbre
 
@@ -177,10 +199,19 @@ def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcom
         prints.append(make_print(start, spectrogram, front_end))
         timbre.add(spectrogram)
 
+    begin, length = task.stretch
     try:
+        if task.longest is not None:
+            length = _bounded(task, classifier.window_seconds)
         prediction = classifier.classify(
-            task.path, windows=max(1, task.windows), full=task.windows == 0, on_window=note if task.look else None
+            task.path,
+            windows=max(1, task.windows),
+            full=task.windows == 0,
+            start=begin,
+            seconds=length,
+            on_window=note if task.look else None,
         )
+        picture = overview(task.path, start=begin, seconds=length) if task.picture else None
     except AudioError as error:
         return Outcome(task.path, problem=str(error.problem), reason=str(error), seen=seen)
     except OSError as error:
@@ -200,7 +231,54 @@ def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcom
         timbre.mean().tobytes(),
         b"" if middle is None else middle.first(lengths[middle.start]).pack(),
         seen=seen,
+        picture=picture,
     )
+
+
+def windows_to_hear(windows: int | None, *, full: bool = False, timeline: bool = False) -> int:
+    """The number for :class:`Task` from what people ask for: a timeline alone asks for all of the track."""
+    return 0 if full or (timeline and windows is None) else windows or DEFAULT_WINDOWS
+
+
+def limit_memory(growth: int) -> None:
+    """Let this process grow by so many bytes from here on; beyond, memory errors are raised. Only where Linux is."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + growth
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        # A crash is reported as such; a core file of a gigabyte would fill the disk.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        return
+
+
+def _bounded(task: Task, window: float) -> float | None:
+    """How much of a file to decode at most, from the task's start on; None: what it has.
+
+    Raises
+    ------
+    AudioError
+        If it is longer than the task allows.
+    """
+    from earmark.audio import Recording
+
+    start, seconds = task.stretch
+    longest = task.longest or math.inf
+    spread = math.inf if task.windows == 0 or task.picture else task.windows * window
+    if min(spread, math.inf if seconds is None else seconds) <= longest:
+        return seconds
+    with Recording(task.path) as recording:
+        length = recording.measure() - start
+    if length > longest + 1:
+        raise AudioError(
+            f"{printable(task.path)} has {length:.0f} s of sound to hear, and at most {longest:.0f} s are heard "
+            "here. Ask for fewer windows, or for a stretch of it with start and seconds.",
+            "too-long",
+        )
+    # A file may hold more than it says.
+    return longest if seconds is None else min(seconds, longest)
 
 
 @contextlib.contextmanager

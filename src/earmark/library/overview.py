@@ -1,0 +1,145 @@
+"""The spectrogram of a whole track as one small picture, made in one pass and in bounded memory."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from earmark.audio import Problem, Recording, Source
+from earmark.drawing import png
+from earmark.errors import AudioError
+from earmark.spectrogram import mel_filters
+
+RATE = 22050
+BINS = 128
+MOST_COLUMNS = 1500
+_N_FFT = 2048
+_SHORTEST_HOP = 512
+_TOP_DB = 80.0
+_AMIN = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A picture of a stretch of sound.
+
+    Parameters
+    ----------
+    png
+        The file: one pixel per band and column, low frequencies at the bottom, in the colour map magma.
+    start, seconds
+        The time axis: where the left edge of the first and how far behind it the right edge of the last column is.
+    columns
+        How many there are, at most :data:`MOST_COLUMNS`.
+    """
+
+    png: bytes
+    start: float
+    seconds: float
+    columns: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the picture as a ``data:`` address."""
+        return {
+            "png": "data:image/png;base64," + base64.b64encode(self.png).decode("ascii"),
+            "start": self.start,
+            "seconds": self.seconds,
+            "columns": self.columns,
+            "bins": BINS,
+            "lowest_hz": 0,
+            "highest_hz": RATE // 2,
+        }
+
+
+def overview(source: Source, *, start: float = 0.0, seconds: float | None = None) -> Overview:
+    """Draw a stretch of a sound file: 128 mel bands, decibels below the loudest column, down to -80.
+
+    Parameters
+    ----------
+    source
+        A path or an open binary file.
+    start, seconds
+        The stretch; by default everything.
+
+    Raises
+    ------
+    AudioError
+        If it cannot be decoded, or there is no sound in the stretch.
+    """
+    columns = _Columns()
+    with Recording(source) as recording:
+        for block in recording.blocks(RATE, start=start, seconds=seconds):
+            columns.add(block)
+        name = recording.name
+    columns.add(np.zeros(_N_FFT // 2, np.float32))
+    levels = columns.levels()
+    if not levels.size:
+        raise AudioError(f"{name} holds no sound to draw at {start:g} s.", Problem.EMPTY)
+    width = levels.shape[1]
+    return Overview(png(levels[::-1], palette=True), start, width * columns.span / RATE, width)
+
+
+class _Columns:
+    """Mean power per band and column; once there are too many columns, each two become one.
+
+    So nothing has to be known of the length beforehand, which many files do not tell.
+    """
+
+    def __init__(self) -> None:
+        # Half a frame of silence in front: frames are centred on their places, as in librosa.
+        self._rest = np.zeros(_N_FFT // 2, np.float32)
+        self._place = 0
+        self._window = np.hanning(_N_FFT + 1)[:-1].astype(np.float32)
+        self._filters = np.ascontiguousarray(mel_filters(RATE, _N_FFT, BINS).T, np.float32)
+        self._sums = np.zeros((0, BINS))
+        self._counts = np.zeros(0)
+        self.span = _SHORTEST_HOP
+
+    def add(self, samples: NDArray[np.float32]) -> None:
+        """Take the next samples (n,), n up to some hundred thousand."""
+        held = np.concatenate([self._rest, samples])
+        hop = min(self.span, _N_FFT)
+        count = max(0, (len(held) - _N_FFT) // hop + 1)
+        if not count:
+            self._rest = held
+            return
+        frames = sliding_window_view(held, _N_FFT)[::hop][:count] * self._window
+        spectrum = np.fft.rfft(frames)
+        bands = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ self._filters
+        places = self._place + hop * np.arange(count)
+        self._collect(places // self.span, bands)
+        self._rest, self._place = held[count * hop :], self._place + count * hop
+        while len(self._sums) > MOST_COLUMNS:
+            self._halve()
+        # Frames go on at a multiple of the hop, which may have grown.
+        behind = -self._place % min(self.span, _N_FFT)
+        self._rest, self._place = self._rest[behind:], self._place + behind
+
+    def levels(self) -> NDArray[np.uint8]:
+        """The picture so far, (bands, columns), low frequencies first."""
+        filled = self._counts > 0
+        power = (self._sums[filled] / self._counts[filled, None]).T
+        if not power.size:
+            return np.zeros((BINS, 0), np.uint8)
+        decibels = 10 * np.log10(np.maximum(power, _AMIN))
+        below = np.maximum(decibels - decibels.max(), -_TOP_DB)
+        levels: NDArray[np.uint8] = np.rint((below + _TOP_DB) * (255 / _TOP_DB)).astype(np.uint8)
+        return levels
+
+    def _collect(self, columns: NDArray[np.int_], bands: NDArray[np.float32]) -> None:
+        missing = int(columns[-1]) + 1 - len(self._sums)
+        self._sums = np.pad(self._sums, ((0, max(0, missing)), (0, 0)))
+        self._counts = np.pad(self._counts, (0, max(0, missing)))
+        np.add.at(self._sums, columns, bands)
+        np.add.at(self._counts, columns, 1)
+
+    def _halve(self) -> None:
+        odd = len(self._sums) % 2
+        self._sums = np.pad(self._sums, ((0, odd), (0, 0))).reshape(-1, 2, BINS).sum(axis=1)
+        self._counts = np.pad(self._counts, (0, odd)).reshape(-1, 2).sum(axis=1)
+        self.span *= 2
