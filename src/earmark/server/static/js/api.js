@@ -51,12 +51,11 @@ async function ask(path, params, options) {
 }
 
 export const get = async (path, params, options = {}) => (await ask(path, params, options)).json();
-export const getText = async (path, params, options = {}) => (await ask(path, params, options)).text();
 
-export async function send(method, path, body, { params, accept } = {}) {
+export async function send(method, path, body, { params, accept, signal } = {}) {
   const headers = accept ? { Accept: accept } : {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const answer = await ask(path, params, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const answer = await ask(path, params, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   if (answer.status === 204) return null;
   return answer.headers.get("Content-Type")?.includes("json") ? answer.json() : answer.text();
 }
@@ -80,6 +79,11 @@ export function upload(path, file, params, { progress, signal } = {}) {
     form.append("file", file, file.name);
     request.send(form);
   });
+}
+
+/** Trade the server's token for the page's cookie. */
+export async function signIn(token) {
+  await ask("session", {}, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
 }
 
 export function socketAddress(path) {

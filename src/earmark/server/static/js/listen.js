@@ -1,11 +1,13 @@
 // Listen: the microphone, live, a genre every second.
 import { bars, candidates } from "./bars.js";
+import { answerBlock } from "./hear.js";
 import { fill, h, icon, problem, say } from "./dom.js";
 import { clock, percent } from "./format.js";
 import { allLabels, genreColour, genreName, resolved } from "./genres.js";
 import { MAGMA } from "./magma.js";
 import * as microphone from "./microphone.js";
 import * as player from "./player.js";
+import { saveCsv, saveJson } from "./save.js";
 
 const SHOWN_SECONDS = 60, COLUMNS_PER_SECOND = 12, ROWS = 96;
 
@@ -16,13 +18,13 @@ export function mount(root, { about }) {
   const button = h("button.button.primary.start", { type: "button", onclick: () => (session ? stop() : start()) });
   const level = h(".level", { "aria-hidden": "true" }, h("i"));
   const facts = h("dl.live-facts.number", { hidden: true });
-  const trouble = h("div");
+  const trouble = h("div"), sum = h("section.sum", { "aria-label": "All in all" });
   const sound = h("canvas", { width: SHOWN_SECONDS * COLUMNS_PER_SECOND, height: ROWS, role: "img", "aria-label": "Spectrogram of the last minute" });
   const ribbon = h("canvas", { width: SHOWN_SECONDS * COLUMNS_PER_SECOND, height: 90, role: "img", "aria-label": "Genres over the last minute" });
   const frame = h("figure.live-stage", { hidden: true }, h(".glass", {}, sound, ribbon), h(".axis.number", { "aria-hidden": "true" }, h("span", {}, "a minute ago"), h("span", {}, "now")));
   fill(root, h(".listen", {},
     h("header", {}, h("h1", {}, "What is playing?"), h("p.lede", {}, "Let Earmark hear the room. It names the genre of the last half minute, once a second; the sound goes to this machine’s server and is not kept.")),
-    h(".console", {}, button, level, facts), trouble, h(".live-verdict", {}, answer, list), frame));
+    h(".console", {}, button, level, facts), trouble, h(".live-verdict", {}, answer, list), sum, frame));
 
   function controls() {
     fill(button, icon(session ? "stop" : "listen", 22), session ? "Stop" : moments.length ? "Start again" : "Start listening");
@@ -32,13 +34,13 @@ export function mount(root, { about }) {
   }
 
   async function start() {
-    fill(trouble);
+    fill(trouble); fill(sum);
     player.close();
     button.disabled = true;
     fill(button, h("span.spinner"), "Asking for the microphone");
     try {
       session = await microphone.open({
-        moment, closed,
+        moment, closed, whole,
         level: value => { level.firstChild.style.transform = `scaleX(${Math.min(1, Math.max(0, 1 + Math.log10(value + 1e-6) / 2.6))})`; },
       });
     } catch (error) {
@@ -89,6 +91,15 @@ export function mount(root, { about }) {
     }
     // Once a second would be too much to listen to: a screen reader is told of changes only.
     if (words !== lastSaid) { lastSaid = words; say(quiet || said.unsure ? words : `${words}, ${percent(said.confidence)}`); }
+  }
+
+  /** The answer for all that was heard, once it is over. */
+  function whole(result) {
+    fill(sum, h("h2", {}, "All in all"), answerBlock(result, about),
+      h(".row.saves", { role: "group", "aria-label": "Save the result" }, h("span.label", {}, "Save the result"),
+        h("button.button.compact", { type: "button", onclick: () => saveJson([result], "Heard") }, icon("download", 18), "JSON"),
+        h("button.button.compact", { type: "button", onclick: () => saveCsv([result], "Heard", about) }, "CSV")));
+    fill(answer); fill(list);
   }
 
   const spectrum = new Uint8Array(1024);

@@ -1,5 +1,6 @@
 // The page's frame: which view is shown, the theme, the dialog about the model.
-import { get, onConnection } from "./api.js";
+import { get, onConnection, signIn } from "./api.js";
+import { learnRoots } from "./catalogue.js";
 import { dialog, fill, h, icon, problem, toast } from "./dom.js";
 import { listed, percent } from "./format.js";
 import { genreName, setLabels } from "./genres.js";
@@ -15,6 +16,7 @@ let leave = null, about = null, first = true;
 async function learn() {
   const given = await get("about");
   setLabels(given.model.labels);
+  if (given.catalogue) await learnRoots();
   about = { ...given.model, version: given.version, bundle: given.model.id, unsureBelow: given.model.unsure_below, catalogue: given.catalogue, runs: given.runs };
 }
 
@@ -29,7 +31,7 @@ async function show() {
   document.body.dataset.view = view;
   if (!about) {
     try { await learn(); } catch (error) {
-      fill(root, h("h1.unseen", {}, "Earmark"), problem(error, { retry: show }));
+      fill(root, h("h1.unseen", {}, "Earmark"), error.status === 401 ? door() : problem(error, { retry: show }));
       return;
     }
   }
@@ -38,6 +40,17 @@ async function show() {
   // A screen reader starts to read at the new view; the first one is read from the top anyway.
   if (!first) { root.focus({ preventScroll: true }); scrollTo(0, 0); }
   first = false;
+}
+
+/** What stands before a server with a token. */
+function door() {
+  const token = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true });
+  const wrong = h("p.bad", { role: "alert" });
+  return h("form.door", { onsubmit: async event => {
+    event.preventDefault();
+    try { await signIn(token.value.trim()); show(); } catch (error) { fill(wrong, error.message); token.select(); }
+  } }, h("h2", {}, "This Earmark wants its token"), h("p.soft", {}, "It was given to “earmark serve” when it was started. This browser then remembers it for a month."),
+    h("label.field", { htmlFor: "token" }, h("span", {}, "Token"), token), wrong, h("button.button.primary", { type: "submit" }, "Go in"));
 }
 
 const THEMES = [["auto", "auto", "as the system has it"], ["light", "sun", "light"], ["dark", "moon", "dark"]];
@@ -74,7 +87,7 @@ function aboutButton() {
         h("dt", {}, "Model"), h("dd", {}, about.name),
         h("dt", {}, "Knows"), h("dd", {}, listed(about.labels.map(genreName))),
         h("dt", {}, "Unsure"), h("dd", {}, `below ${percent(about.unsureBelow)}`),
-        scores.map(([name, s]) => [h("dt", {}, name), h("dd", {}, `${(100 * s.accuracy.value).toFixed(1)} % right (${(100 * s.accuracy.low).toFixed(0)} to ${(100 * s.accuracy.high).toFixed(0)})`)]),
+        scores.map(([name, s]) => [h("dt", {}, name), h("dd", {}, `${(100 * s.accuracy.value).toFixed(1)}% right (${(100 * s.accuracy.low).toFixed(0)} to ${(100 * s.accuracy.high).toFixed(0)})`)]),
         about.licence && [h("dt", {}, "Licence"), h("dd", {}, about.licence)],
         h("dt", {}, "Earmark"), h("dd", {}, about.version ?? "")),
       h("p.soft.small", {}, "It knows these genres and nothing else: other music comes out as the nearest of them, or unsure. For builders: ", h("a", { href: "docs" }, "the API"), ".")));

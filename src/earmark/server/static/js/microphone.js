@@ -10,7 +10,7 @@ const REFUSED = {
 /**
  * Open microphone and connection.
  *
- * @param on  callbacks: moment(answer, latency in seconds), level(0 to 1), closed(error or null)
+ * @param on  callbacks: moment(answer, latency in seconds), level(0 to 1), whole(answer for all of it), closed(error or null)
  * @returns   { stop, analyser, rate }
  */
 export async function open(on) {
@@ -25,7 +25,7 @@ export async function open(on) {
     throw new Error(REFUSED[error.name] ?? `The microphone cannot be used (${error.message}).`);
   }
   const context = new AudioContext();
-  let socket = null, ended = false;
+  let socket = null, ended = false, stopping = false;
   const release = () => { for (const track of stream.getTracks()) track.stop(); context.close().catch(() => {}); };
   try {
     await context.audioWorklet.addModule("static/js/listen-worklet.js");
@@ -63,14 +63,26 @@ export async function open(on) {
   };
   socket.onmessage = ({ data }) => {
     const said = JSON.parse(data);
+    // Too little sound for a whole answer is no failure of listening.
+    if (said.detail && stopping) return finish(null);
     if (said.detail) return finish(Object.assign(new Error(said.detail), { title: said.title, status: said.status }));
+    if (said.whole) { on.whole(said.whole); return finish(null); }
     if (said.at === undefined) return;
     while (marks.length > 1 && marks[0][0] < said.at - 1e-6) marks.shift();
     on.moment(said, marks.length ? (performance.now() - marks[0][1]) / 1000 : null);
   };
-  socket.onclose = event => finish(new Error(event.reason || "The server ended the connection. Look whether “earmark serve” is still running."));
+  socket.onclose = event => finish(stopping ? null : new Error(event.reason || "The server ended the connection. Look whether “earmark serve” is still running."));
   stream.getAudioTracks()[0].addEventListener("ended", () => finish(new Error("The microphone was taken away. Connect it again, then start again.")));
-  return { stop: () => finish(null), analyser, rate: context.sampleRate };
+  // The answer for all that was heard comes last; nobody waits long for it.
+  const stop = () => {
+    stopping = true;
+    for (const track of stream.getTracks()) track.stop();
+    tap.port.onmessage = null;
+    if (socket.readyState !== WebSocket.OPEN) return finish(null);
+    socket.send(JSON.stringify({ end: true }));
+    setTimeout(() => finish(null), 3000);
+  };
+  return { stop, analyser, rate: context.sampleRate };
 }
 
 function connect(rate) {

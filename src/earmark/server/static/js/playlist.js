@@ -62,7 +62,7 @@ export function mount(root, { about }) {
     make.disabled = true;
     fill(list, h("ul.tracks", {}, Array.from({ length: 6 }, () => h("li.track.skeleton"))));
     try {
-      const given = { seeds: { seeds: basket.all().map(seed => seed.id) }, path: { seeds: [wanted.from?.id], to: wanted.to?.id }, mood: { mood } }[wanted.way];
+      const given = { seeds: { tracks: basket.all().map(seed => seed.id) }, path: { tracks: [wanted.from?.id], to: wanted.to?.id }, mood: { mood } }[wanted.way];
       made = (await catalogue.playlist({ ...given, n: wanted.n, per_artist: wanted.perArtist })).map(match => match.track);
       show();
       say(`${count(made.length, "track")}.`);

@@ -2,7 +2,7 @@
 import { address, get } from "./api.js";
 import { empty, fill, h, icon, problem } from "./dom.js";
 
-const points = value => `${(100 * value).toFixed(1)} %`;
+const points = value => `${(100 * value).toFixed(1)}%`;
 
 export function mount(root) {
   let chosen = [];
@@ -34,8 +34,8 @@ export function mount(root) {
     };
     fill(body,
       h(".scroll", { tabindex: 0, role: "region", "aria-label": "Runs" }, h("table.forest", {},
-        h("caption.unseen", {}, "Runs with their accuracy and its 95 % interval"),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span.unseen", {}, "Show")), h("th", { scope: "col" }, "Run"), h("th", { scope: "col" }, "Protocol"), h("th.n", { scope: "col" }, "Clips"), h("th.plot", { scope: "col" }, h("span", {}, "Accuracy, 95 % interval"), h(".scale", { "aria-hidden": "true" }, [0, .25, .5, .75, 1].map(v => h("span", { style: { left: scale(v) } }, `${100 * v}`)))), h("th.n", { scope: "col" }, "Accuracy"), h("th", { scope: "col" }, h("span.unseen", {}, "Report")))),
+        h("caption.unseen", {}, "Runs with their accuracy and its 95% interval"),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span.unseen", {}, "Show")), h("th", { scope: "col" }, "Run"), h("th", { scope: "col" }, "Protocol"), h("th.n", { scope: "col" }, "Clips"), h("th.plot", { scope: "col" }, h("span", {}, "Accuracy, 95% interval"), h(".scale", { "aria-hidden": "true" }, [0, .25, .5, .75, 1].map(v => h("span", { style: { left: scale(v) } }, `${100 * v}`)))), h("th.n", { scope: "col" }, "Accuracy"), h("th", { scope: "col" }, h("span.unseen", {}, "Report")))),
         h("tbody", {}, runs.map(run => h("tr", { className: run.error ? "broken" : run.grouped === false ? "flattering" : "" },
           h("td", {}, !run.error && run.report && h("input", { type: "checkbox", value: run.name, "aria-label": `Show the report of ${run.name}`, onchange: event => choose(run.name, event.currentTarget.checked) })),
           h("th", { scope: "row" }, run.name, h("span.small.soft", {}, [run.model, run.dataset].filter(Boolean).join(" · "))),
@@ -48,8 +48,8 @@ export function mount(root) {
             h("td", {}, run.report && h("a.icon", { href: address(`runs/${encodeURIComponent(run.name)}/report`), target: "_blank", rel: "noopener", "aria-label": `Open the report of ${run.name}`, title: "Open the report" }, icon("open", 20)))]))))),
       h("p.small.soft", {}, "Choose one or two to read their reports here. The thin mark on each scale is chance."),
       sides);
-    const first = runs.filter(run => run.report && !run.error).slice(0, 1);
-    for (const run of first) choose(run.name, true);
+    const best = runs.filter(run => run.report && !run.error).sort((a, b) => (b.grouped !== false) - (a.grouped !== false) || (b.accuracy?.value ?? 0) - (a.accuracy?.value ?? 0))[0];
+    if (best) choose(best.name, true);
   }
 
   function reports(sides, runs) {

@@ -9,6 +9,8 @@ import { saveCsv, saveJson, savePng } from "./save.js";
 import { add, has } from "./basket.js";
 import { correct, genreOf, sound, trackArtist, trackTitle } from "./tracks.js";
 
+const back = () => h("p", {}, h("a.back", { href: "#/library" }, icon("left", 18), "Library"));
+
 export function mount(root, { about, rest }) {
   const id = Number(rest[0]), ask = new AbortController();
   let release = null;
@@ -25,8 +27,6 @@ export function mount(root, { about, rest }) {
     draw(track);
     hear(track);
   }
-
-  const back = () => h("p", {}, h("a.back", { href: "#/library" }, icon("left", 18), "Library"));
 
   function draw(track) {
     const genre = h("span.stands", {}, genreOf(track));

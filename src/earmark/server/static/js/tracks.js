@@ -1,7 +1,8 @@
 // Tracks of the library: their words, their rows, and what can be done with one.
-import { address, send } from "./api.js";
+import { address } from "./api.js";
 import { strip } from "./bars.js";
 import { add, has, remove } from "./basket.js";
+import * as catalogue from "./catalogue.js";
 import { dialog, fill, h, icon, say, toast } from "./dom.js";
 import { clock, percent } from "./format.js";
 import { allLabels, genreChip, genreColour, genreName } from "./genres.js";
@@ -55,7 +56,7 @@ export function trackRow(track, { tracks, score, place, actions, changed } = {})
     playButton(track, tracks),
     h("div.names", {}, h("a.title", { href: `#/library/track/${track.id}` }, trackTitle(track)), h("span.artist.soft", {}, [trackArtist(track), track.album].filter(Boolean).join(" · ") || track.folder || "")),
     h("div.heard", {}, genreOf(track), strip(track.probabilities ?? {})),
-    score === undefined ? h("span.share.number.soft", { title: "How sure" }, percent(track.confidence)) : h("span.share.number.soft", { title: "How alike" }, percent(Math.max(0, score)), h("span.unseen", {}, " alike")),
+    score === undefined ? h("span.share.number.soft", { title: "How sure" }, percent(track.confidence)) : h("span.share", { title: `Likeness ${score.toFixed(2)} of 1` }, h("span.alike", { "aria-hidden": "true" }, h("i", { style: { width: `${100 * Math.max(.03, score)}%` } })), h("span.unseen", {}, `likeness ${score.toFixed(2)}`)),
     h("span.length.number.soft", {}, track.seconds ? clock(track.seconds) : ""),
     h("div.actions", {}, more));
 }
@@ -102,11 +103,11 @@ export function correct(track, changed) {
 }
 
 async function keep(track, label) {
-  await send("PUT", `tracks/${track.id}/correction`, { label });
+  await catalogue.keep(track.id, label);
   track.correction = label;
 }
 
 async function takeBack(track) {
-  await send("DELETE", `tracks/${track.id}/correction`);
+  await catalogue.takeBack(track.id);
   track.correction = null;
 }
