@@ -92,6 +92,13 @@ class Catalogue:
         under
             Only this file or those below this folder.
         """
+        where, values = self.conditions(label=label, unsure=unsure, removed=removed, under=under)
+        return self._select(f"WHERE {' AND '.join(where)} ORDER BY path", values)
+
+    def conditions(
+        self, *, label: str | None = None, unsure: bool | None = None, removed: bool = False, under: str | None = None
+    ) -> tuple[list[str], list[Any]]:
+        """What :meth:`tracks` asks of rows, as conditions of SQL (to be joined by AND) and their values."""
         where, values = ["problem IS NULL"], list[Any]()
         if not removed:
             where.append("removed IS NULL")
@@ -105,7 +112,7 @@ class Catalogue:
             first, last = _below(under)
             where.append("(path = ? OR (path >= ? AND path < ?))")
             values += [os.fsencode(under), first, last]
-        return self._select(f"WHERE {' AND '.join(where)} ORDER BY path", values)
+        return where, values
 
     def failures(self, *, removed: bool = False) -> Iterator[Track]:
         """Files that could not be heard, by path."""

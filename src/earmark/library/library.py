@@ -16,7 +16,8 @@ from earmark.progress import Progress, silent
 if TYPE_CHECKING:
     from earmark.library.index import Index
     from earmark.library.scan import ScanReport
-    from earmark.library.seeds import Seeds
+    from earmark.library.search import TrackPage
+    from earmark.library.seeds import Hear, Seeds
     from earmark.library.similar import Match
     from earmark.library.stats import Stats
 
@@ -59,6 +60,11 @@ class Library:
     def path(self) -> Path:
         """The catalogue's file."""
         return self._catalogue.path
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Identity of the catalogue, and a number that grows with every change."""
+        return self._catalogue.state
 
     def roots(self) -> list[str]:
         """Folders that were scanned."""
@@ -134,6 +140,37 @@ class Library:
         place = None if under is None else os.path.realpath(under)
         return self._catalogue.tracks(label=label, unsure=unsure, under=place)
 
+    def by_id(self, *numbers: int) -> list[Track]:
+        """Tracks by their numbers in the catalogue, in that order; those that it does not know are left out."""
+        return self._catalogue.by_id(numbers)
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        label: str | None = None,
+        unsure: bool | None = None,
+        under: str | None = None,
+        min_confidence: float = 0.0,
+        sort: str = "path",
+        offset: int = 0,
+        limit: int = 50,
+    ) -> TrackPage:
+        """A page of the tracks that fit; see :func:`earmark.library.search.search`."""
+        from earmark.library.search import search
+
+        return search(
+            self._catalogue,
+            text,
+            label=label,
+            unsure=unsure,
+            under=under,
+            min_confidence=min_confidence,
+            sort=sort,
+            offset=offset,
+            limit=limit,
+        )
+
     def errors(self) -> Iterator[Track]:
         """Files that could not be heard, with ``problem`` and ``reason``."""
         return self._catalogue.failures()
@@ -150,6 +187,7 @@ class Library:
         n: int = 20,
         per_artist: int = PER_ARTIST,
         bundle: str | os.PathLike[str] | None = None,
+        hear: Hear | None = None,
         progress: Progress = silent,
     ) -> list[Match]:
         """Tracks that sound like one or several others, best first.
@@ -164,6 +202,8 @@ class Library:
             How many of one artist at most; 0: any number.
         bundle
             What to hear unknown files with; None: the bundle in the package.
+        hear
+            Hears unknown files instead, for programs that have workers already.
 
         Raises
         ------
@@ -175,7 +215,7 @@ class Library:
         from earmark.library.playlist import like_seeds
         from earmark.library.similar import Chooser
 
-        index, found = self._start(seeds, bundle, progress)
+        index, found = self._start(seeds, bundle, hear, progress)
         chooser = Chooser(self._catalogue, found.tracks, per_artist=per_artist, prints=found.prints)
         return like_seeds(self._catalogue, index, found.vectors, chooser, n)
 
@@ -187,6 +227,7 @@ class Library:
         n: int = 25,
         per_artist: int = PER_ARTIST,
         bundle: str | os.PathLike[str] | None = None,
+        hear: Hear | None = None,
         progress: Progress = silent,
     ) -> list[Match]:
         """Tracks to play one after the other.
@@ -199,7 +240,7 @@ class Library:
             Go from the seed (exactly one) to this song; both are in the list.
         mood
             A mixture of genres, ``"jazz:0.7,blues:0.3"`` or a mapping, instead of seeds.
-        n, per_artist, bundle
+        n, per_artist, bundle, hear
             As for :meth:`similar`; with `to`, `n` counts both ends.
 
         Raises
@@ -223,12 +264,12 @@ class Library:
             return in_smooth_order(index, by_mood(self._catalogue, mixture, chooser, n))
         if not seeds:
             raise InputError("Name songs to start from, or a mood such as jazz:0.7,blues:0.3.")
-        index, found = self._start(seeds, bundle, progress)
+        index, found = self._start(seeds, bundle, hear, progress)
         if to is None:
             chooser = Chooser(self._catalogue, found.tracks, per_artist=per_artist, prints=found.prints)
             matches = like_seeds(self._catalogue, index, found.vectors, chooser, n)
             return in_smooth_order(index, matches, found.vectors[0])
-        last = find_seeds(self._catalogue, index, [to], bundle=None if bundle is None else Path(bundle))
+        last = find_seeds(self._catalogue, index, [to], bundle=None if bundle is None else Path(bundle), hear=hear)
         if len(found.tracks) != 1 or len(last.tracks) != 1:
             raise InputError("A way leads from exactly one song to exactly one other.")
         start, end = found.tracks[0], last.tracks[0]
@@ -247,18 +288,33 @@ class Library:
         InputError
             If nothing was scanned yet.
         """
-        from earmark.library.index import open_index
-        from earmark.library.layout import layout
         from earmark.library.map_page import map_page
 
+        return map_page(self.map_points(progress=progress), title=title)
+
+    def map_points(self, *, progress: Progress = silent) -> list[tuple[Track, tuple[float, float]]]:
+        """What :meth:`map_page` draws: tracks and their places (x, y) in the unit square, by path.
+
+        Raises
+        ------
+        InputError
+            If nothing was scanned yet.
+        """
+        from earmark.library.index import open_index
+        from earmark.library.layout import layout
+
         index = open_index(self._catalogue, progress=progress)
-        places = layout(index.vectors, progress=progress)
+        places = layout(index.vectors, progress=progress).tolist()
         rows = {number: row for row, number in enumerate(index.numbers.tolist())}
         tracks = (track for track in self._catalogue.tracks() if track.id in rows)
-        return map_page(((track, places[rows[track.id]]) for track in tracks), title=title)
+        return [(track, tuple(places[rows[track.id]])) for track in tracks]
 
     def _start(
-        self, seeds: Sequence[str | os.PathLike[str]], bundle: str | os.PathLike[str] | None, progress: Progress
+        self,
+        seeds: Sequence[str | os.PathLike[str]],
+        bundle: str | os.PathLike[str] | None,
+        hear: Hear | None,
+        progress: Progress,
     ) -> tuple[Index, Seeds]:
         from earmark.library.index import open_index
         from earmark.library.seeds import find_seeds
@@ -266,4 +322,5 @@ class Library:
         if not seeds:
             raise InputError("Name at least one song to start from.")
         index = open_index(self._catalogue, progress=progress)
-        return index, find_seeds(self._catalogue, index, seeds, bundle=None if bundle is None else Path(bundle))
+        place = None if bundle is None else Path(bundle)
+        return index, find_seeds(self._catalogue, index, seeds, bundle=place, hear=hear)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +17,11 @@ from earmark.library.index import Index
 from earmark.library.pool import Pool
 from earmark.library.prints import Print
 from earmark.library.track import Track
-from earmark.library.worker import Outcome, Task
+from earmark.library.worker import Outcome, Ready, Task
 from earmark.names import printable
+
+Hear = Callable[[Sequence[Task]], tuple[Ready, list[Outcome]]]
+"""Hears files, and says by which bundle."""
 
 
 @dataclass
@@ -41,7 +44,12 @@ class Seeds:
 
 
 def find_seeds(
-    catalogue: Catalogue, index: Index, names: Sequence[str | os.PathLike[str]], *, bundle: Path | None = None
+    catalogue: Catalogue,
+    index: Index,
+    names: Sequence[str | os.PathLike[str]],
+    *,
+    bundle: Path | None = None,
+    hear: Hear | None = None,
 ) -> Seeds:
     """The tracks behind paths of files and folders; a file that the catalogue does not know is heard.
 
@@ -49,6 +57,8 @@ def find_seeds(
     ----------
     bundle
         What to hear with; it must be the one that filled the catalogue. None: the packaged one.
+    hear
+        Hears instead of a worker that is started for it.
 
     Raises
     ------
@@ -81,7 +91,7 @@ def find_seeds(
         one = next(iter(known.values()))
         raise InputError(f"{printable(one.path)} is gone, or was heard by an older bundle. Run earmark scan first.")
     if strange:
-        labels, heard = _hear(catalogue, strange, bundle)
+        labels, heard = _hear(catalogue, strange, hear or _hearing(bundle))
         for number, outcome in enumerate(heard, 1):
             seeds.tracks.append(_track(-number, outcome))
             seeds.prints[-number] = Print.unpack(outcome.print) if outcome.print else None
@@ -90,11 +100,19 @@ def find_seeds(
     return seeds
 
 
-def _hear(catalogue: Catalogue, paths: Sequence[str], bundle: Path | None) -> tuple[tuple[str, ...], list[Outcome]]:
+def _hearing(bundle: Path | None) -> Hear:
+    def hear(tasks: Sequence[Task]) -> tuple[Ready, list[Outcome]]:
+        with Pool(bundle, jobs=1) as pool:
+            outcomes = list(pool.run(tasks, ordered=True))
+            return pool.ready or Ready(), outcomes
+
+    return hear
+
+
+def _hear(catalogue: Catalogue, paths: Sequence[str], hear: Hear) -> tuple[tuple[str, ...], list[Outcome]]:
     newest = catalogue.newest_bundle()
-    with Pool(bundle, jobs=1) as pool:
-        outcomes = list(pool.run((Task(path, look=True) for path in paths), ordered=True))
-        heard_by, labels = (pool.ready.bundle, pool.ready.labels) if pool.ready else ("", ())
+    ready, outcomes = hear([Task(path, look=True) for path in paths])
+    heard_by, labels = ready.bundle, ready.labels
     for outcome in outcomes:
         if outcome.row is None:
             raise AudioError(str(outcome.reason), str(outcome.problem))

@@ -74,6 +74,8 @@ class Task:
         Refuse to decode more seconds of sound than this; None: any number.
     picture
         Whether to draw the spectrogram of the stretch (:mod:`earmark.library.overview`).
+    convert
+        Write the file's sound there as WAV instead of hearing it (:mod:`earmark.library.convert`).
     """
 
     path: str
@@ -83,6 +85,7 @@ class Task:
     stretch: tuple[float, float | None] = (0.0, None)
     longest: float | None = None
     picture: bool = False
+    convert: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,8 @@ class Outcome:
     path
         That of the task.
     row
-        :meth:`earmark.predict.Prediction.to_dict`, with the timeline unless the task asks for a look; None if the
-        file failed or was not heard.
+        :meth:`earmark.predict.Prediction.to_dict`, with the timeline unless the task asks for a look; ``seconds``
+        alone if it was converted; None if the file failed or was not heard.
     embedding, timbre
         float32, as bytes; the second only if the task asks for a look (see :mod:`earmark.library.timbre`).
     print
@@ -187,6 +190,7 @@ def look(path: str) -> Seen | None:
 
 def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcome:
     """Classify one file; whatever is wrong with it ends in the outcome."""
+    from earmark.library.convert import write_wav
     from earmark.library.overview import overview
     from earmark.library.prints import Print, make_print
     from earmark.library.timbre import Timbre
@@ -201,6 +205,8 @@ def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcom
 
     begin, length = task.stretch
     try:
+        if task.convert is not None:
+            return Outcome(task.path, {"seconds": write_wav(task.path, task.convert, longest=task.longest)})
         if task.longest is not None:
             length = _bounded(task, classifier.window_seconds)
         prediction = classifier.classify(

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,10 +16,11 @@ from earmark.bundle import load_bundle
 from earmark.predict import packaged_bundle
 from earmark.server import problems
 from earmark.server.context import Context
+from earmark.server.describe import complete
 from earmark.server.hearing import Hearing
 from earmark.server.jobs import Jobs
 from earmark.server.measures import Measures
-from earmark.server.routes import about, classify, jobs, page
+from earmark.server.routes import about, classify, jobs, listen, lists, page, runs, tracks
 from earmark.server.security import Guard
 from earmark.server.settings import MEGABYTE, Settings
 from earmark.server.spool import Spool
@@ -61,11 +63,12 @@ def create_app(settings: Settings, *, temporary: Path | None = None) -> FastAPI:
             ) as hearing,
         ):
             kept = Jobs(hearing, spool)
-            app.state.context = Context(settings, bundle, spool, hearing, kept, measures)
+            context = app.state.context = Context(settings, bundle, spool, hearing, kept, measures)
             try:
                 yield
             finally:
                 await kept.close()
+                context.close()
 
     app = FastAPI(
         title="Earmark",
@@ -77,10 +80,19 @@ def create_app(settings: Settings, *, temporary: Path | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
     )
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = complete(described())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
     app.state.page = page.packaged_page()
     problems.install(app)
-    for part in (about, classify, jobs, page):
+    for part in (about, classify, jobs, tracks, lists, runs, listen, page):
         app.include_router(part.router)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Counting, measures=measures)

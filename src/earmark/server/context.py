@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -18,9 +19,11 @@ from earmark.errors import EarmarkError
 from earmark.library.library import Library
 from earmark.library.worker import Outcome, Task
 from earmark.names import printable
+from earmark.predict import Classifier
 from earmark.server.hearing import Hearing
 from earmark.server.jobs import Jobs
 from earmark.server.measures import Measures
+from earmark.server.playing import Conversions
 from earmark.server.problems import ProblemError, audio_problem, overloaded
 from earmark.server.settings import Settings
 from earmark.server.spool import Spool
@@ -39,7 +42,26 @@ class Context:
     measures: Measures
     inside: int = 0
     listeners: int = 0
-    seen: dict[str, object] = field(default_factory=dict)
+    mapping: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # What was worked out for one state of the catalogue: (state, what) to the answer's bytes.
+    drawn: dict[str, tuple[tuple[int, int], bytes]] = field(default_factory=dict)
+
+    # What was read of runs: name to (when the folder changed, the row).
+    runs_seen: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Its own threads: live sound must not wait behind searches.
+        self.live = ThreadPoolExecutor(max(1, self.settings.jobs), "live")
+        self.conversions = Conversions(self.spool, self.hear, longest=self.settings.max_seconds)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """For live sound, which is plain samples and needs no decoder; loaded when it is first used."""
+        return Classifier(self.bundle)
+
+    def close(self) -> None:
+        """End the threads."""
+        self.live.shutdown(wait=False, cancel_futures=True)
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:

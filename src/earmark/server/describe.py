@@ -41,5 +41,25 @@ def _form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 _FILE = {"type": "string", "format": "binary", "description": "The sound file, of any kind and name."}
 FILE_FORM = _form("file", _FILE)
 FILES_FORM = _form("files", {"type": "array", "minItems": 1, "items": _FILE})
+SIMILAR_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/SimilarRequest"}},
+            **FILE_FORM["requestBody"]["content"],
+        },
+    }
+}
 
-SCHEMAS = {"ProblemDocument": ProblemDocument}
+
+def complete(description: dict[str, Any]) -> dict[str, Any]:
+    """Add the schemas that only this module's parts name."""
+    from earmark.server.routes.lists import SimilarRequest
+
+    schemas = description.setdefault("components", {}).setdefault("schemas", {})
+    for model in (ProblemDocument, SimilarRequest):
+        schemas[model.__name__] = model.model_json_schema()
+    description["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "Where the server was started with --token."}
+    }
+    return description

@@ -150,3 +150,160 @@ JOB: dict[str, Any] = {
         }
     ],
 }
+
+
+class TrackRow(BaseModel):
+    """A track of the library."""
+
+    id: int
+    name: str = Field(description="Artist and title, or the file's name.")
+    path: str
+    label: str
+    confidence: float
+    unsure: bool
+    probabilities: dict[str, float]
+    heard: list[tuple[float, float]]
+    seconds: float | None
+    artist: str | None
+    title: str | None
+    album: str | None
+    year: int | None
+    genre: str | None = Field(description="What the file's tags say.")
+    warnings: list[str]
+    removed: bool
+    correction: str | None = Field(description="The genre that a person gave it; null: none.")
+
+
+class TracksAnswer(BaseModel):
+    """A page of tracks."""
+
+    tracks: list[TrackRow]
+    total: int
+    offset: int
+    limit: int
+    corrections: int = Field(description="How many tracks of the library have a correction.")
+
+
+class MatchRow(TrackRow):
+    """A track that was found."""
+
+    score: float = Field(description="Cosine similarity from -1 to 1; for moods from 0 to 1.")
+
+
+class MatchesAnswer(BaseModel):
+    """Tracks that were found, in order."""
+
+    tracks: list[MatchRow]
+
+
+class MapPoint(TrackRow):
+    """A track and its place."""
+
+    x: float
+    y: float
+
+
+class MapAnswer(BaseModel):
+    """The points of the map."""
+
+    points: list[MapPoint]
+
+
+class GenreRow(BaseModel):
+    """One genre of the library."""
+
+    label: str
+    tracks: int
+    unsure: int
+    hours: float
+
+
+class StatsAnswer(BaseModel):
+    """The library in numbers."""
+
+    tracks: int
+    hours: float
+    unsure: int
+    genres: list[GenreRow]
+    decades: list[tuple[int, int]]
+    tagged_genre: int
+    tagged_year: int
+    failed: dict[str, int]
+    removed: int
+    outdated: int
+    bundle: str | None
+    roots: list[str]
+
+
+class Interval(BaseModel):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class RunRow(BaseModel):
+    """A finished run."""
+
+    name: str
+    kind: str | None
+    model: str | None
+    dataset: str | None
+    protocol: str | None
+    grouped: bool | None = Field(description="Whether the folds keep artists on one side.")
+    folds: int | None
+    clips: int
+    labels: int
+    created: str | None
+    accuracy: Interval | None
+    report: bool = Field(description="Whether there is a report page.")
+    error: str | None = Field(description="Why the run cannot be read.")
+
+
+class RunsAnswer(BaseModel):
+    """Finished runs by name."""
+
+    runs: list[RunRow]
+
+
+TRACK: dict[str, Any] = {
+    "id": 1,
+    "name": "Nina Simone - Feeling Good",
+    "path": "/music/feeling-good.mp3",
+    "label": "jazz",
+    "confidence": 0.71,
+    "unsure": False,
+    "probabilities": {"jazz": 0.71, "blues": 0.2, "classical": 0.09},
+    "heard": [[0.0, 30.0], [72.0, 102.0], [144.0, 174.0]],
+    "seconds": 174.0,
+    "artist": "Nina Simone",
+    "title": "Feeling Good",
+    "album": None,
+    "year": 1965,
+    "genre": None,
+    "warnings": [],
+    "removed": False,
+    "correction": None,
+}
+TRACKS: dict[str, Any] = {"tracks": [TRACK], "total": 1, "offset": 0, "limit": 50, "corrections": 0}
+MATCHES: dict[str, Any] = {"tracks": [{"score": 0.83, **TRACK}]}
+RUNS: dict[str, Any] = {
+    "runs": [
+        {
+            "name": "tl-cnn-artist5",
+            "kind": "crossval",
+            "model": "tl-cnn",
+            "dataset": "gtzan",
+            "protocol": "artist5",
+            "grouped": True,
+            "folds": 5,
+            "clips": 1000,
+            "labels": 10,
+            "created": "2026-11-27T00:00:00+00:00",
+            "accuracy": {"value": 0.613, "low": 0.563, "high": 0.664},
+            "report": True,
+            "error": None,
+        }
+    ]
+}

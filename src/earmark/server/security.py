@@ -53,7 +53,6 @@ SANDBOX_POLICY = (
 _ALWAYS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
 }
@@ -87,6 +86,9 @@ class Guard:
                 for name, value in _ALWAYS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("content-security-policy", ANSWER_POLICY)
+                # Browsers refuse to open what is both sandboxed and isolated.
+                if headers["content-security-policy"] == PAGE_POLICY:
+                    headers["cross-origin-opener-policy"] = "same-origin"
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 

@@ -76,6 +76,8 @@ class Settings:
                 f"{self.host} can be reached from other machines. If that is what you want, add --allow-remote, and "
                 "--token with a secret text, without which everyone there can use this server and its library."
             )
+        if self.runs is not None and not self.runs.is_dir():
+            raise InputError(f"There is no folder {self.runs} with runs to show.")
         if self.token is not None and (not self.token.isascii() or not self.token.isprintable() or " " in self.token):
             raise InputError("A token is made of letters, digits and signs of ASCII, without blanks.")
         if self.token is not None and len(self.token) < 8:

@@ -52,9 +52,13 @@ class Spool:
         """A name that nobody can guess and nothing in a request has a part in; `suffix` is one of ours."""
         return self.folder / (secrets.token_hex(16) + suffix)
 
+    def has_room(self, count: int) -> bool:
+        """Whether so many more bytes may be kept."""
+        return self.used + count <= self.most
+
     def take(self, count: int) -> bool:
         """Reserve bytes; False if there is no room for them."""
-        if self.used + count > self.most:
+        if not self.has_room(count):
             return False
         self.used += count
         return True
