@@ -17,7 +17,24 @@ export function bars(probabilities, { unsureBelow = null } = {}) {
     unsureBelow !== null && h("figcaption.small.soft", {}, h("span.mark", { "aria-hidden": "true" }), `From ${percent(unsureBelow)} on, Earmark says a name.`));
 }
 
-/** "rock (38 %), country (31 %) or blues (12 %)": what an unsure track could be. */
+/** Bars that stay in their places and only change their lengths: for answers that come every second. */
+export function liveBars(labels, unsureBelow) {
+  const node = bars(Object.fromEntries(labels.map((label, i) => [label, -i])), { unsureBelow });
+  const rows = [...node.querySelectorAll("li")];
+  const update = probabilities => {
+    const top = ranked(probabilities)[0]?.[0];
+    rows.forEach((row, i) => {
+      const p = probabilities[labels[i]] ?? 0;
+      row.classList.toggle("first", labels[i] === top);
+      row.querySelector("i").style.width = `${(100 * p).toFixed(2)}%`;
+      row.querySelector(".share").textContent = percent(p);
+    });
+  };
+  update({});
+  return { node, update };
+}
+
+/** "rock (38%), country (31%) or blues (12%)": what an unsure track could be. */
 export function candidates(probabilities) {
   const rows = ranked(probabilities);
   const most = rows[0][1];

@@ -9,6 +9,7 @@ import * as player from "./player.js";
 import { saveCsv, saveJson, savePng } from "./save.js";
 import { similarTo } from "./similar.js";
 import { stage } from "./stage.js";
+import { stretches } from "./timeline.js";
 
 const queue = new Queue();
 let chosen = null, shown = null, release = null, about = null;
@@ -154,8 +155,9 @@ const spoken = ({ name, result }) => result.unsure
 
 function heardWords(result) {
   const total = result.declared ?? result.decoded;
-  const heard = result.heard.reduce((sum, [a, b]) => sum + b - a, 0);
-  return heard > total * .93 || heard >= result.decoded - 1 ? "all of it heard" : `${Math.round(heard)} s of it heard, in ${count(result.heard.length, "stretch", "stretches")}`;
+  // The last window may reach back over the one before it.
+  const heard = stretches(result.heard.map(([start, end]) => ({ start, seconds: end - start, probabilities: result.probabilities }))).reduce((sum, s) => sum + s.end - s.start, 0);
+  return heard > total * .98 ? "all of it heard" : `${clock(heard)} of it heard, in ${count(result.heard.length, "stretch", "stretches")}`;
 }
 
 function drawResult(place, item) {

@@ -1,5 +1,5 @@
 // Listen: the microphone, live, a genre every second.
-import { bars, candidates } from "./bars.js";
+import { candidates, liveBars } from "./bars.js";
 import { answerBlock } from "./hear.js";
 import { fill, h, icon, problem, say } from "./dom.js";
 import { clock, percent } from "./format.js";
@@ -14,7 +14,7 @@ const SHOWN_SECONDS = 60, COLUMNS_PER_SECOND = 12, ROWS = 96;
 export function mount(root, { about }) {
   let session = null, timer = null, moments = [], lastSaid = null;
   const answer = h(".live-answer", { "aria-live": "off" });
-  const list = h(".live-bars");
+  const live = liveBars(about.labels, about.unsureBelow), list = h(".live-bars", {}, live.node);
   const button = h("button.button.primary.start", { type: "button", onclick: () => (session ? stop() : start()) });
   const level = h(".level", { "aria-hidden": "true" }, h("i"));
   const facts = h("dl.live-facts.number", { hidden: true });
@@ -53,7 +53,7 @@ export function mount(root, { about }) {
       clear(sound); clear(ribbon);
       facts.hidden = frame.hidden = false;
       fill(answer, h("p.genre.pending", {}, "Listening"), h("p.soft", {}, "The first answer comes after a second of sound."));
-      fill(list);
+      live.update({});
       timer = setInterval(column, 1000 / COLUMNS_PER_SECOND);
       say("Listening.");
     }
@@ -81,13 +81,13 @@ export function mount(root, { about }) {
     const words = quiet ? "nothing to hear" : said.unsure ? "unsure" : genreName(said.label);
     if (quiet) {
       fill(answer, h("p.genre.pending", {}, said.problem === "too-short" ? "Listening" : "Silence"), h("p.soft", {}, said.problem === "too-short" ? "A second of sound is needed." : "There is nothing to hear. Is the right microphone chosen, and near the music?"));
-      fill(list);
+      live.update({});
     } else {
       fill(answer,
         said.unsure ? h("p.genre.unsure", {}, "Unsure") : h("p.genre", {}, genreName(said.label)),
-        h("p.confidence.number", {}, said.unsure ? `${genreName(said.label)}, perhaps: ${percent(said.confidence)}` : `${percent(said.confidence)} likely`),
+        h("p.confidence.number", {}, said.unsure ? `Most probably ${genreName(said.label)}, at ${percent(said.confidence)}` : `${percent(said.confidence)} likely`),
         said.unsure && h("p.meaning.soft", {}, `It could be ${candidates(said.probabilities)}.`));
-      fill(list, bars(said.probabilities, { unsureBelow: about.unsureBelow }));
+      live.update(said.probabilities);
     }
     // Once a second would be too much to listen to: a screen reader is told of changes only.
     if (words !== lastSaid) { lastSaid = words; say(quiet || said.unsure ? words : `${words}, ${percent(said.confidence)}`); }
@@ -99,7 +99,7 @@ export function mount(root, { about }) {
       h(".row.saves", { role: "group", "aria-label": "Save the result" }, h("span.label", {}, "Save the result"),
         h("button.button.compact", { type: "button", onclick: () => saveJson([result], "Heard") }, icon("download", 18), "JSON"),
         h("button.button.compact", { type: "button", onclick: () => saveCsv([result], "Heard", about) }, "CSV")));
-    fill(answer); fill(list);
+    fill(answer);
   }
 
   const spectrum = new Uint8Array(1024);
