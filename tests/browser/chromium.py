@@ -23,6 +23,12 @@ FLAGS = (
     "--disable-component-update --disable-sync --use-fake-ui-for-media-stream --use-fake-device-for-media-stream "
     "--mute-audio"
 ).split()
+# One look at the page for all elements: every question to Chromium costs some milliseconds.
+_FIND = """
+const read = e => e.innerText.trim();
+const found = [...document.querySelectorAll(arguments[0])].filter(
+  e => e.checkVisibility({ visibilityProperty: true }) && (!arguments[1] || read(e).includes(arguments[1])));
+"""
 WIDE, HIGH = 1280, 900
 SECONDS = 15.0
 
@@ -109,36 +115,33 @@ class Page:
         feature = {"name": "prefers-color-scheme", "value": name}
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
-    def all(self, css: str) -> list[WebElement]:
-        """Everything that is shown and fits a selector."""
-        from selenium.common.exceptions import StaleElementReferenceException
+    def all(self, css: str, text: str = "") -> list[WebElement]:
+        """Everything that is shown, fits a selector, and holds a text."""
+        return self.run(_FIND + "return found", css, text)
 
-        found = []
-        for element in self.browser.find_elements("css selector", css):
-            with contextlib.suppress(StaleElementReferenceException):
-                if element.is_displayed():
-                    found.append(element)
-        return found
+    def texts(self, css: str) -> list[str]:
+        """What can be read of everything that is shown and fits."""
+        return self.run(_FIND + "return found.map(read)", css, "")
 
     def one(self, css: str, text: str = "") -> WebElement:
         """The first thing shown that fits a selector and holds a text, waited for."""
-
-        def find() -> WebElement | None:
-            return next((element for element in self.all(css) if text in element.text), None)
-
-        return self.wait(find, f"{css} {text}".strip())
+        __tracebackhide__ = True
+        return self.wait(lambda: self.run(_FIND + "return found[0]", css, text), f"{css} {text}".strip())
 
     def named(self, css: str, name: str) -> WebElement:
         """The first thing shown whose accessible name holds a text, waited for."""
+        __tracebackhide__ = True
 
         def find() -> WebElement | None:
             return next((element for element in self.all(css) if name in element.accessible_name), None)
 
         return self.wait(find, f"{css} called {name}")
 
-    def text(self, css: str) -> str:
-        """What can be read of the first thing that fits."""
-        return self.one(css).text
+    def text(self, css: str, holding: str = "") -> str:
+        """What can be read of the first thing that fits, waited for."""
+        __tracebackhide__ = True
+        found = self.wait(lambda: self.run(_FIND + "return found.map(read)", css, holding), f"{css} {holding}".strip())
+        return found[0]
 
     def click(self, css: str, text: str = "") -> None:
         """Press the first thing that fits."""
@@ -198,7 +201,7 @@ class Page:
         self.browser.execute_script(script)
         asked = json.dumps({"resultTypes": ["violations"], "iframes": False})
         found = self.browser.execute_async_script(
-            f"const done = arguments.at(-1); axe.run(document, {asked}).then(done, e => done({{ error: String(e) }}))"
+            f"const done = arguments[arguments.length - 1]; axe.run(document, {asked}).then(done, e => done({{ error: String(e) }}))"
         )
         assert "error" not in found, found["error"]
         assert len(found["passes"]) > 10, "axe has looked at nothing"
