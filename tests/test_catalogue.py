@@ -18,7 +18,8 @@ from earmark.library.catalogue import Catalogue, default_catalogue
 from earmark.library.details import Details, details_from
 from earmark.library.ledger import Ledger
 from earmark.library.library import Library
-from earmark.library.schema import VERSION
+from earmark.library.listing import Wanted
+from earmark.library.migrations import VERSION
 from earmark.library.track import FileState
 from earmark.library.worker import Outcome, Seen
 from earmark.locks import exclusive
@@ -93,9 +94,9 @@ def test_a_file_has_one_row_and_its_last_outcome_counts(ledger: Ledger) -> None:
 def test_tracks_can_be_narrowed_down(ledger: Ledger) -> None:
     for path, label in (("/m/a/1.mp3", "bass"), ("/m/a/2.mp3", "hiss"), ("/m/ab.mp3", "bass"), ("/m/a", "bass")):
         ledger.write(outcome(path, label), STATE, bundle=1, windows=3)
-    assert [t.path for t in ledger.tracks(label="bass")] == ["/m/a", "/m/a/1.mp3", "/m/ab.mp3"]
-    assert [t.path for t in ledger.tracks(under="/m/a")] == ["/m/a", "/m/a/1.mp3", "/m/a/2.mp3"]
-    assert list(ledger.tracks(unsure=True)) == []
+    assert [t.path for t in ledger.tracks(Wanted(label="bass"))] == ["/m/a", "/m/a/1.mp3", "/m/ab.mp3"]
+    assert [t.path for t in ledger.tracks(Wanted(under="/m/a"))] == ["/m/a", "/m/a/1.mp3", "/m/a/2.mp3"]
+    assert list(ledger.tracks(Wanted(unsure=True))) == []
     assert [t.path for t in ledger.by_id([3, 99, 1])] == ["/m/ab.mp3", "/m/a/1.mp3"]
 
 
@@ -104,7 +105,7 @@ def test_a_removed_track_is_out_of_sight_until_it_comes_back(ledger: Ledger) -> 
     ledger.mark_removed([number])
     assert list(ledger.tracks()) == []
     assert list(ledger.sounds(1)) == []
-    assert [t.removed for t in ledger.tracks(removed=True)] == [True]
+    assert [t.removed for t in ledger.tracks(Wanted(removed=True))] == [True]
     ledger.touch(number, STATE)
     assert [t.path for t in ledger.tracks()] == ["/m/a.mp3"]
 
@@ -254,7 +255,7 @@ from test_catalogue import filled
 from earmark.errors import EarmarkError
 from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (120000, 120000))
 try:
     filled(Path(sys.argv[1]))
 except EarmarkError as error:

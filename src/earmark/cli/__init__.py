@@ -25,6 +25,7 @@ AREAS: tuple[str, ...] = (
     "classify",
     "scan",
     "similar",
+    "correct",
     "data",
     "explain",
     "learn",

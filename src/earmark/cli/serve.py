@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,8 @@ def serve(
 
     Only this machine is answered, and no page of another site. Nothing is loaded from elsewhere.
     """
+    import logging
+
     from earmark.library.pool import default_jobs
     from earmark.server.run import serve as run
     from earmark.server.settings import LOOPBACK, Settings
@@ -87,4 +90,8 @@ def serve(
 
             webbrowser.open(address + secret)
 
-    run(settings, started=started)
+    # Every broken form would get a line of its own; whoever sends them shall not fill the terminal.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    # Ctrl-C is how it is meant to end.
+    with contextlib.suppress(KeyboardInterrupt):
+        run(settings, started=started)

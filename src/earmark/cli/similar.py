@@ -139,7 +139,7 @@ def _show(found: Sequence[Match]) -> None:
     width = max(len(match.track.answer) for match in found)
     for match in found:
         line = Text(f"{match.score:.2f}  ")
-        line.append(f"{match.track.answer:<{width}}  ", "bold" if not match.track.unsure else "yellow")
+        line.append(f"{match.track.answer:<{width}}  ", "bold" if not match.track.settled.unsure else "yellow")
         line.append(match.track.name)
         line.append(f"  {printable(match.track.path)}", "dim")
         if out.is_terminal:

@@ -58,7 +58,8 @@ def from_catalogue(catalogue: Path | None, wanted: Sequence[str]) -> Sources:
 
     with Library(catalogue, create=False) as library:
         places: list[str | None] = [*wanted] or [None]
-        found = {track.path: track for place in places for track in library.tracks(under=place)}
+        # What a person said is certain, whatever was heard.
+        found = {track.path: track.settled for place in places for track in library.tracks(under=place)}
     return Sources(iter(found.items()), len(found))
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earmark.errors import InputError
 from earmark.library.details import Details
-from earmark.library.schema import connect, explain
+from earmark.library.listing import Page, Wanted, order
+from earmark.library.schema import connect, damaged, explain
 from earmark.library.track import Known, Track
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 4096
+_ALL = Wanted()
 
 
 def default_catalogue() -> Path:
@@ -74,45 +77,46 @@ class Catalogue:
         """Read the whole file once and raise :class:`StoreError` if it is damaged."""
         for (line,) in self._all("PRAGMA quick_check(1)"):
             if line != "ok":
-                error = sqlite3.DatabaseError(str(line).replace("\n", " "))
-                error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-                raise explain(error, self.path)
+                raise damaged(line, self.path)
 
-    def tracks(
-        self, *, label: str | None = None, unsure: bool | None = None, removed: bool = False, under: str | None = None
-    ) -> Iterator[Track]:
-        """Tracks that were heard, by path.
+    def tracks(self, wanted: Wanted = _ALL, *, sort: str = "path", descending: bool = False) -> Iterator[Track]:
+        """Tracks that were heard.
 
         Parameters
         ----------
-        label, unsure
-            Only those with this genre; only those that are (not) unsure.
-        removed
-            Also those whose files are gone.
-        under
-            Only this file or those below this folder.
+        wanted
+            Which of them.
+        sort, descending
+            One of :data:`earmark.library.listing.SORTS`, from low to high or from high to low.
         """
-        where, values = self.conditions(label=label, unsure=unsure, removed=removed, under=under)
-        return self._select(f"WHERE {' AND '.join(where)} ORDER BY path", values)
+        where, values = wanted.condition()
+        return self._select(f"WHERE {where} ORDER BY {order(sort, descending)[1]}", values)
 
-    def conditions(
-        self, *, label: str | None = None, unsure: bool | None = None, removed: bool = False, under: str | None = None
-    ) -> tuple[list[str], list[Any]]:
-        """What :meth:`tracks` asks of rows, as conditions of SQL (to be joined by AND) and their values."""
-        where, values = ["problem IS NULL"], list[Any]()
-        if not removed:
-            where.append("removed IS NULL")
-        if label is not None:
-            where.append("label = ?")
-            values.append(label)
-        if unsure is not None:
-            where.append("unsure = ?")
-            values.append(int(unsure))
-        if under is not None:
-            first, last = _below(under)
-            where.append("(path = ? OR (path >= ? AND path < ?))")
-            values += [os.fsencode(under), first, last]
-        return where, values
+    def page(self, wanted: Wanted, *, sort: str, descending: bool, limit: int, offset: int) -> Page:
+        """A part of what :meth:`tracks` gives, and how many there are in all."""
+        if limit < 1 or offset < 0:
+            raise InputError(f"A page holds at least 1 track and begins at 0 or later, not {limit} from {offset}.")
+        where, values = wanted.condition()
+        index, columns = order(sort, descending)
+        # The numbers come from an index alone; whole rows are read only for those that are shown. SQLite's planner
+        # may prefer an index that a condition fits, and then reads every row.
+        numbers = self.select(
+            f"SELECT id FROM tracks INDEXED BY {index} WHERE {where} ORDER BY {columns} LIMIT ? OFFSET ?",
+            [*values, limit, offset],
+        )
+        if len(numbers) < limit and (numbers or not offset):
+            total = offset + len(numbers)
+        else:
+            total = int(self._one(f"SELECT count(*) FROM tracks WHERE {where}", values)[0])
+        return Page(tuple(self.by_id([number for (number,) in numbers])), total, offset, limit)
+
+    def corrections(self) -> Iterator[Track]:
+        """Tracks that a person named and whose files are there, by path; of one sound only the first file."""
+        return self._select(
+            "WHERE id IN (SELECT id FROM (SELECT id, min(path) FROM tracks WHERE correction IS NOT NULL "
+            "AND standing = 0 GROUP BY content)) ORDER BY path",
+            (),
+        )
 
     def failures(self, *, removed: bool = False) -> Iterator[Track]:
         """Files that could not be heard, by path."""
@@ -134,6 +138,10 @@ class Catalogue:
             marks = ",".join("?" * len(part))
             found |= {track.id: track for track in self._select(f"WHERE id IN ({marks})", part)}
         return [found[int(number)] for number in numbers if int(number) in found]
+
+    def content_of(self, number: int) -> bytes | None:
+        """The key of a track's sound (:mod:`earmark.library.content`); None if it could not be read."""
+        return next((content for (content,) in self._all("SELECT content FROM tracks WHERE id = ?", (number,))), None)
 
     def known(self) -> dict[bytes, Known]:
         """What decides whether files have to be heard again, by path (as bytes)."""
@@ -195,19 +203,26 @@ class Catalogue:
             yield numbers, parts[0], parts[1], parts[2]
 
     def probabilities(self, bundle: int) -> tuple[tuple[str, ...], list[int], NDArray[np.float32]]:
-        """Genres, numbers and probabilities (n, genres) of the tracks that are there and were heard by one bundle."""
+        """Genres, numbers and probabilities (n, genres) of the tracks that are there and were heard by one bundle.
+
+        What a person said counts as certain: 1 for that genre, 0 for all others; all 0 if the bundle lacks it.
+        """
         import numpy as np
 
         rows = list(
             self._all(
-                "SELECT id, probabilities FROM tracks "
+                "SELECT id, probabilities, correction FROM tracks "
                 "WHERE bundle = ? AND problem IS NULL AND removed IS NULL ORDER BY id",
                 (bundle,),
             )
         )
         labels = self.labels_of(bundle)
-        matrix = np.frombuffer(b"".join(packed for _, packed in rows), "<f4").reshape(len(rows), len(labels))
-        return labels, [int(number) for number, _ in rows], matrix
+        packed = b"".join(values for _, values, _ in rows)
+        matrix = np.frombuffer(packed, "<f4").reshape(len(rows), len(labels)).copy()
+        for row, (_, _, said) in enumerate(rows):
+            if said is not None:
+                matrix[row] = [float(label == said) for label in labels]
+        return labels, [int(number) for number, _, _ in rows], matrix
 
     def prints(self, numbers: Sequence[int]) -> dict[int, bytes]:
         """Packed prints (:mod:`earmark.library.prints`) of tracks, by number."""
@@ -230,7 +245,7 @@ class Catalogue:
     def _select(self, condition: str, values: Sequence[Any]) -> Iterator[Track]:
         sql = (
             "SELECT id, path, label, confidence, unsure, probabilities, heard, seconds, problem, reason, warnings, "
-            f"removed IS NOT NULL, bundle, artist, title, album, year, genre FROM tracks {condition}"
+            f"removed IS NOT NULL, bundle, correction, artist, title, album, year, genre FROM tracks {condition}"
         )
         for row in self._all(sql, values):
             number, path, label, confidence, unsure, packed, heard, seconds, problem, reason, warnings, removed = row[
@@ -245,7 +260,8 @@ class Catalogue:
                 probabilities=_unpack(self.labels_of(row[12]), packed) if packed else None,
                 heard=tuple((start, end) for start, end in json.loads(heard or "[]")),
                 seconds=seconds,
-                details=Details(*row[13:]),
+                correction=row[13],
+                details=Details(*row[14:]),
                 problem=problem,
                 reason=reason,
                 warnings=tuple((warnings or "").split()),
@@ -272,9 +288,3 @@ class Catalogue:
 def _unpack(labels: tuple[str, ...], packed: bytes) -> dict[str, float]:
     values = struct.unpack(f"<{len(labels)}f", packed)
     return dict(sorted(zip(labels, values, strict=True), key=lambda pair: -pair[1]))
-
-
-def _below(folder: str) -> tuple[bytes, bytes]:
-    """The range of paths below a folder."""
-    start = os.fsencode(folder).rstrip(os.sep.encode()) + os.sep.encode()
-    return start, start[:-1] + bytes([start[-1] + 1])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from earmark.library.catalogue import Catalogue
 from earmark.library.details import Details
+from earmark.library.migrations import search_words
 from earmark.library.track import FileState
 from earmark.library.worker import Outcome
 
@@ -86,7 +87,7 @@ class Ledger(Catalogue):
             "bundle": bundle,
             "windows": windows,
             "done": time.time(),
-            **_details(seen.details if seen else Details()),
+            **_details(seen.details if seen else Details(), outcome.path),
         }
         values |= self._result(outcome.row, bundle) if outcome.row is not None else dict.fromkeys(_RESULT)
         names = ", ".join(values)
@@ -112,17 +113,27 @@ class Ledger(Catalogue):
         with self.writing():
             # Something else, of no use any more, may be noted under the new name.
             self._connection.execute("DELETE FROM tracks WHERE path = ? AND id != ?", (os.fsencode(path), number))
-            self._update(number, {"path": os.fsencode(path), **state._asdict(), "removed": None, **_details(details)})
+            self._update(
+                number, {"path": os.fsencode(path), **state._asdict(), "removed": None, **_details(details, path)}
+            )
 
     def touch(self, number: int, state: FileState, details: Details | None = None) -> None:
         """A track's file is there with the sound that it had; its tags, if given, may be new."""
         with self.writing():
             changes = {**state._asdict(), "removed": None}
-            self._update(number, changes if details is None else changes | _details(details))
+            if details is not None:
+                path = os.fsdecode(self._one("SELECT path FROM tracks WHERE id = ?", (number,))[0])
+                changes |= _details(details, path)
+            self._update(number, changes)
 
     def copy(self, number: int, path: str, state: FileState, details: Details) -> None:
         """A second file holds the same sound as a known track: what is known counts for it, too."""
-        fresh: dict[str, Any] = {"path": os.fsencode(path), **state._asdict(), "removed": None, **_details(details)}
+        fresh: dict[str, Any] = {
+            "path": os.fsencode(path),
+            **state._asdict(),
+            "removed": None,
+            **_details(details, path),
+        }
         shared = ["content", "problem", "reason", "bundle", "windows", "done", *_RESULT]
         with self.writing():
             self._connection.execute("DELETE FROM tracks WHERE path = ?", (fresh["path"],))
@@ -155,6 +166,37 @@ class Ledger(Catalogue):
             self._connection.executemany("UPDATE tracks SET removed = ? WHERE id = ?", [(now, n) for n in numbers])
             self._changed()
 
+    def correct(self, content: bytes, label: str | None) -> None:
+        """Keep what a person said of a sound, for every file that holds it; None takes it back.
+
+        The revision stays: what was heard, and all that is worked out from it, is the same.
+        """
+        with self.writing():
+            if label is None:
+                self._connection.execute("DELETE FROM corrections WHERE content = ?", (content,))
+            else:
+                self._connection.execute(
+                    "INSERT INTO corrections VALUES (?, ?, ?) ON CONFLICT (content) DO UPDATE "
+                    "SET label = excluded.label, made = excluded.made",
+                    (content, label, time.time()),
+                )
+
+    def carry_correction(self, old: bytes, new: bytes) -> None:
+        """A file's bytes changed: what a person said of it stays if it is still the same recording, coded anew."""
+        from earmark.library.prints import SAME, Print, agreement
+
+        said = self.select("SELECT label FROM corrections WHERE content = ?", (old,))
+        if not said or old == new:
+            return
+        kept = [
+            self.select("SELECT print FROM sounds JOIN tracks ON id = track WHERE content = ? LIMIT 1", (key,))
+            for key in (old, new)
+        ]
+        if not all(rows and rows[0][0] for rows in kept):
+            return
+        if agreement(*(Print.unpack(rows[0][0]) for rows in kept)) >= SAME:
+            self.correct(new, said[0][0])
+
     def _result(self, row: Mapping[str, Any], bundle: int) -> dict[str, Any]:
         probabilities = [row["probabilities"][label] for label in self.labels_of(bundle)]
         return {
@@ -176,8 +218,9 @@ class Ledger(Catalogue):
         self._connection.execute("UPDATE counters SET value = value + 1 WHERE name = 'revision'")
 
 
-def _details(details: Details) -> dict[str, Any]:
-    return {name: getattr(details, name) for name in _DETAILS}
+def _details(details: Details, path: str) -> dict[str, Any]:
+    words = search_words(details.artist, details.title, details.album, os.fsencode(path))
+    return {name: getattr(details, name) for name in _DETAILS} | {"words": words}
 
 
 def _half(embedding: bytes) -> bytes:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from earmark.errors import InputError
 from earmark.library.ledger import Ledger
+from earmark.library.listing import Page, Wanted
 from earmark.library.track import Track
 from earmark.progress import Progress, silent
 
 if TYPE_CHECKING:
     from earmark.library.index import Index
     from earmark.library.scan import ScanReport
-    from earmark.library.search import TrackPage
     from earmark.library.seeds import Hear, Seeds
     from earmark.library.similar import Match
     from earmark.library.stats import Stats
@@ -115,61 +115,123 @@ class Library:
                 progress=progress,
             )
 
-    def track(self, path: str | os.PathLike[str]) -> Track | None:
-        """What is known of one file; None if the catalogue does not know it."""
-        return self._catalogue.track(path)
+    def track(self, track: int | str | os.PathLike[str]) -> Track | None:
+        """What is known of one file, by its path or by :attr:`Track.id`; None if the catalogue does not know it."""
+        if isinstance(track, int):
+            return next(iter(self._catalogue.by_id([track])), None)
+        return self._catalogue.track(track)
 
     def tracks(
         self,
         *,
-        label: str | None = None,
+        search: str | None = None,
+        label: str | Sequence[str] | None = None,
         unsure: bool | None = None,
+        corrected: bool | None = None,
+        min_confidence: float | None = None,
         under: str | os.PathLike[str] | None = None,
+        removed: bool = False,
+        sort: str = "path",
+        descending: bool = False,
     ) -> Iterator[Track]:
-        """Tracks that were heard and are there, by path.
+        """Tracks that were heard.
 
         Parameters
         ----------
+        search
+            Words that must all occur in artist, title, album or path; case and accents do not count.
         label
-            Only those with this genre.
+            Only those with this genre, or one of these: what a person said, else what was heard.
         unsure
-            Only those that are, or are not, unsure.
+            Only those that are, or are not, unsure; a track that a person named is not.
+        corrected
+            Only those that a person did, or did not, name.
+        min_confidence
+            Only those with at least this confidence, from 0 to 1; a track that a person named has 1.
         under
             Only those below this folder.
+        removed
+            Also those whose files are gone.
+        sort, descending
+            ``path``, ``artist`` (then album and title), ``title``, ``label``, ``confidence``, ``year``, ``seconds``
+            or ``added`` (when it was heard); from low to high, or from high to low.
+
+        Raises
+        ------
+        InputError
+            If an argument makes no sense.
         """
-        place = None if under is None else os.path.realpath(under)
-        return self._catalogue.tracks(label=label, unsure=unsure, under=place)
+        wanted = _wanted(search, label, unsure, corrected, min_confidence, under, removed)
+        return self._catalogue.tracks(wanted, sort=sort, descending=descending)
+
+    def page(
+        self,
+        *,
+        search: str | None = None,
+        label: str | Sequence[str] | None = None,
+        unsure: bool | None = None,
+        corrected: bool | None = None,
+        min_confidence: float | None = None,
+        under: str | os.PathLike[str] | None = None,
+        removed: bool = False,
+        sort: str = "path",
+        descending: bool = False,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Page:
+        """A part of :meth:`tracks`, and how many there are in all.
+
+        Parameters
+        ----------
+        limit, offset
+            How many tracks at most, and how many to pass over; the other parameters are those of :meth:`tracks`.
+
+        Raises
+        ------
+        InputError
+            If an argument makes no sense.
+        """
+        wanted = _wanted(search, label, unsure, corrected, min_confidence, under, removed)
+        return self._catalogue.page(wanted, sort=sort, descending=descending, limit=limit, offset=offset)
+
+    def correct(self, track: Track | int | str | os.PathLike[str], label: str | None) -> Track:
+        """Say what genre a track is, or take that back.
+
+        The correction belongs to the sound: it holds for every file with the same sound, and is kept when the file is
+        moved, tagged or scanned again, with this bundle or another.
+
+        Parameters
+        ----------
+        track
+            From the catalogue, or its number or path.
+        label
+            Any genre, the bundle's or another; one that differs from a known one only by case is taken for that.
+            None takes back what was said.
+
+        Returns
+        -------
+        Track
+            As it is now known.
+
+        Raises
+        ------
+        InputError
+            If the catalogue does not know the track, it was never heard, or the label is no single line of text.
+        """
+        from earmark.library.corrections import correct
+
+        return correct(self._catalogue, track.id if isinstance(track, Track) else track, label)
+
+    def corrections(self) -> Iterator[Track]:
+        """Tracks that a person named and whose files are there, by path, one of each sound.
+
+        :func:`earmark.library.manifest.training_manifest` makes a training manifest of them.
+        """
+        return self._catalogue.corrections()
 
     def by_id(self, *numbers: int) -> list[Track]:
         """Tracks by their numbers in the catalogue, in that order; those that it does not know are left out."""
         return self._catalogue.by_id(numbers)
-
-    def search(
-        self,
-        text: str = "",
-        *,
-        label: str | None = None,
-        unsure: bool | None = None,
-        under: str | None = None,
-        min_confidence: float = 0.0,
-        sort: str = "path",
-        offset: int = 0,
-        limit: int = 50,
-    ) -> TrackPage:
-        """A page of the tracks that fit; see :func:`earmark.library.search.search`."""
-        from earmark.library.search import search
-
-        return search(
-            self._catalogue,
-            text,
-            label=label,
-            unsure=unsure,
-            under=under,
-            min_confidence=min_confidence,
-            sort=sort,
-            offset=offset,
-            limit=limit,
-        )
 
     def errors(self) -> Iterator[Track]:
         """Files that could not be heard, with ``problem`` and ``reason``."""
@@ -324,3 +386,23 @@ class Library:
         index = open_index(self._catalogue, progress=progress)
         place = None if bundle is None else Path(bundle)
         return index, find_seeds(self._catalogue, index, seeds, bundle=place, hear=hear)
+
+
+def _wanted(
+    search: str | None,
+    label: str | Sequence[str] | None,
+    unsure: bool | None,
+    corrected: bool | None,
+    min_confidence: float | None,
+    under: str | os.PathLike[str] | None,
+    removed: bool,
+) -> Wanted:
+    return Wanted(
+        search=search,
+        label=label,
+        unsure=unsure,
+        corrected=corrected,
+        min_confidence=min_confidence,
+        under=None if under is None else os.path.realpath(under),
+        removed=removed,
+    )

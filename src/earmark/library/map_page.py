@@ -33,13 +33,13 @@ def map_page(points: Iterable[tuple[Track, Sequence[float]]], *, title: str = "M
     """
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     for track, (x, y) in points:
-        details = track.details
+        details, settled = track.details, track.settled
         row = (
             round(float(x) * _GRID),
             round(float(y) * _GRID),
-            track.label,
-            round(track.confidence * 100),
-            int(track.unsure),
+            settled.label,
+            round(settled.confidence * 100),
+            int(settled.unsure),
             details.artist or "",
             details.title or track.name,
             details.year or 0,

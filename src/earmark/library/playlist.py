@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,7 +50,7 @@ def by_mood(catalogue: Catalogue, mood: Mapping[str, float], chooser: Chooser, c
     Raises
     ------
     InputError
-        If the bundle does not know a genre.
+        If the bundle does not know a genre, or a weight is not above 0.
     """
     newest = catalogue.newest_bundle()
     if newest is None:
@@ -59,6 +60,8 @@ def by_mood(catalogue: Catalogue, mood: Mapping[str, float], chooser: Chooser, c
     unknown = [name for name in mood if name.casefold() not in names]
     if unknown:
         raise InputError(f"There is no genre {unknown[0]!r} here; known are {', '.join(labels)}.")
+    if not mood or any(not 0 < weight < math.inf for weight in mood.values()):
+        raise InputError("A mood gives every genre in it a weight above 0.")
     weights = np.zeros(len(labels))
     for name, weight in mood.items():
         weights[labels.index(names[name.casefold()])] += weight

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from earmark.errors import InputError
 from earmark.library.ledger import Ledger
 from earmark.library.pool import Pool
+from earmark.library.schema import lock_file
 from earmark.library.track import FileState, Known
 from earmark.library.worker import Outcome, Seen, Task
 from earmark.locks import exclusive
@@ -123,8 +124,7 @@ def scan(
         If another scan is at work on this catalogue, or the catalogue or the bundle cannot be used.
     """
     begun = time.monotonic()
-    lock = catalogue.path.with_name(catalogue.path.name + ".lock")
-    with exclusive(lock, f"The catalogue {printable(catalogue.path)} is being filled"):
+    with exclusive(lock_file(catalogue.path), f"The catalogue {printable(catalogue.path)} is being filled"):
         catalogue.check()
         catalogue.drop_set_aside()
         work = _Scan(catalogue, catalogue.use_bundle(bundle), windows, progress)
@@ -251,6 +251,9 @@ class _Scan:
         number = self._catalogue.write(outcome, state, bundle=self._bundle, windows=self._windows)
         if outcome.row is not None and outcome.seen is not None:
             self._sounds[outcome.seen.content] = number, outcome.path
+            known = self._known.get(os.fsencode(outcome.path))
+            if known is not None and known.content is not None:
+                self._catalogue.carry_correction(known.content, outcome.seen.content)
 
     def _recognise(self, path: str, seen: Seen, errand: _Errand) -> None:
         """The sound is known: the same file with other tags, a file that moved, or a second copy."""

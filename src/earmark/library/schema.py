@@ -1,4 +1,4 @@
-"""The catalogue's tables, and opening them without ever harming what is there."""
+"""Opening a catalogue, and bringing its tables up to date, without ever harming what is there."""
 
 from __future__ import annotations
 
@@ -8,66 +8,14 @@ import sqlite3
 from pathlib import Path
 
 from earmark.errors import EarmarkError, InputError, StoreError
+from earmark.library.migrations import FIRST, VERSION, upgrade
+from earmark.locks import exclusive
 from earmark.names import printable
 
 # "EARM": SQLite keeps it at a fixed place of the file, so that programs can tell whose a database is.
 APPLICATION_ID = 0x4541524D
-VERSION = 1
 WAIT_SECONDS = 5.0
 _MAGIC = b"SQLite format 3\x00"
-
-_TABLES = """
-CREATE TABLE bundles (
-    id INTEGER PRIMARY KEY,
-    sha256 TEXT NOT NULL UNIQUE,
-    name TEXT NOT NULL,
-    labels TEXT NOT NULL,
-    unsure_below REAL NOT NULL,
-    embedding_size INTEGER NOT NULL
-);
-CREATE TABLE tracks (
-    id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    inode INTEGER NOT NULL,
-    content BLOB,
-    removed REAL,
-    problem TEXT,
-    reason TEXT,
-    bundle INTEGER NOT NULL REFERENCES bundles,
-    windows INTEGER NOT NULL,
-    label TEXT,
-    confidence REAL,
-    unsure INTEGER,
-    probabilities BLOB,
-    heard TEXT,
-    seconds REAL,
-    warnings TEXT,
-    artist TEXT,
-    title TEXT,
-    album TEXT,
-    year INTEGER,
-    genre TEXT,
-    done REAL NOT NULL
-);
-CREATE INDEX tracks_content ON tracks (content);
-CREATE TABLE sounds (
-    track INTEGER PRIMARY KEY REFERENCES tracks ON DELETE CASCADE,
-    embedding BLOB NOT NULL,
-    timbre BLOB NOT NULL,
-    print BLOB NOT NULL
-);
-CREATE TABLE roots (
-    path BLOB PRIMARY KEY,
-    scanned REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE counters (
-    name TEXT PRIMARY KEY,
-    value INTEGER NOT NULL
-) WITHOUT ROWID;
-INSERT INTO counters VALUES ('revision', 0);
-"""
 
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
@@ -91,7 +39,8 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         if new:
             _make_tables(connection)
-        _check_version(connection, path)
+        if _check_version(connection, path) < VERSION:
+            _upgrade(connection, path)
         # Readers go on while a scan writes, and a kill in the middle of a write leaves the last whole state.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -156,19 +105,50 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            for statement in _TABLES.split(";\n"):
+            for statement in FIRST.split(";\n"):
                 connection.execute(statement)
+            upgrade(connection, 1)
             # Tells this catalogue from one that was made anew in its place, for what is kept beside it.
             connection.execute("INSERT INTO counters VALUES ('identity', ?)", (secrets.randbits(62),))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring an older catalogue up to date: all of it, or nothing if it is damaged, full, locked or interrupted."""
+    # A scan of an older Earmark, still at work, would go on in the old way.
+    with exclusive(lock_file(path), f"The catalogue {printable(path)} is being filled"):
+        for (line,) in connection.execute("PRAGMA quick_check(1)"):
+            if line != "ok":
+                raise damaged(line, path)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have done it while this one waited for the lock.
+            if (version := _check_version(connection, path)) < VERSION:
+                upgrade(connection, version)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def lock_file(path: Path) -> Path:
+    """What a process holds while it fills or upgrades a catalogue."""
+    return path.with_name(path.name + ".lock")
+
+
+def damaged(said: object, path: Path) -> EarmarkError:
+    """The error for what SQLite's check of a whole file said."""
+    error = sqlite3.DatabaseError(str(said).replace("\n", " "))
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return explain(error, path)
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if owner != APPLICATION_ID:
@@ -180,3 +160,4 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         )
     if version < 1:
         raise StoreError(f"The catalogue {printable(path)} is damaged (format {version}). It was left as it is.")
+    return int(version)

@@ -14,6 +14,7 @@ from earmark.errors import AudioError, InputError
 from earmark.library.catalogue import Catalogue
 from earmark.library.details import Details
 from earmark.library.index import Index
+from earmark.library.listing import Wanted
 from earmark.library.pool import Pool
 from earmark.library.prints import Print
 from earmark.library.track import Track
@@ -71,7 +72,7 @@ def find_seeds(
     strange: list[str] = []
     for name in names:
         if Path(name).is_dir():
-            below = list(catalogue.tracks(under=os.path.realpath(name)))
+            below = list(catalogue.tracks(Wanted(under=os.path.realpath(name))))
             if not below:
                 raise InputError(f"The catalogue knows no track below {printable(name)}. Scan it first.")
             known |= {track.id: track for track in below}

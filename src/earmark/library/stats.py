@@ -30,8 +30,11 @@ class Stats:
         That were heard and are there.
     unsure
         How many of them are unsure.
+    corrected
+        How many of them a person named.
     genres
-        By falling number of tracks; unsure ones count for their most probable genre.
+        By falling number of tracks: what a person said, else what was heard; unsure ones count for their most
+        probable genre.
     decades
         Tracks by the decade in their tags: (1970, 12) ...
     tagged_genre, tagged_year
@@ -51,6 +54,7 @@ class Stats:
     tracks: int
     hours: float
     unsure: int
+    corrected: int
     genres: tuple[GenreCount, ...]
     decades: tuple[tuple[int, int], ...]
     tagged_genre: int
@@ -70,13 +74,13 @@ def stats(catalogue: Catalogue) -> Stats:
     """Sum up a catalogue."""
     newest = catalogue.newest_bundle()
     totals = catalogue.select(
-        "SELECT count(*), coalesce(sum(seconds), 0) / 3600, coalesce(sum(unsure), 0), count(genre), count(year), "
-        f"coalesce(sum(bundle != ?), 0) {_HEARD}",
+        "SELECT count(*), coalesce(sum(seconds), 0) / 3600, coalesce(sum(doubt), 0), count(genre), count(year), "
+        f"count(correction), coalesce(sum(bundle != ?), 0) {_HEARD}",
         (newest[0] if newest else -1,),
     )[0]
     genres = catalogue.select(
-        f"SELECT label, count(*), sum(unsure), coalesce(sum(seconds), 0) / 3600 {_HEARD} GROUP BY label "
-        "ORDER BY count(*) DESC, label"
+        f"SELECT said, count(*), sum(doubt), coalesce(sum(seconds), 0) / 3600 {_HEARD} GROUP BY said "
+        "ORDER BY count(*) DESC, said"
     )
     decades = catalogue.select(
         f"SELECT year / 10 * 10, count(*) {_HEARD} AND year IS NOT NULL GROUP BY year / 10 ORDER BY year / 10"
@@ -90,13 +94,14 @@ def stats(catalogue: Catalogue) -> Stats:
         tracks=totals[0],
         hours=totals[1],
         unsure=totals[2],
+        corrected=totals[5],
         genres=tuple(GenreCount(*row) for row in genres),
         decades=tuple((int(decade), int(count)) for decade, count in decades),
         tagged_genre=totals[3],
         tagged_year=totals[4],
         failed={str(problem): int(count) for problem, count in failed},
         removed=removed,
-        outdated=totals[5],
+        outdated=totals[6],
         bundle=newest[2] if newest else None,
         roots=tuple(catalogue.roots()),
     )

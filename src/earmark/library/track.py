@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ class Track:
     label, confidence, unsure, probabilities
         As in :class:`earmark.predict.Prediction`, probabilities falling; a track that could not be heard has
         an empty label and none.
+    correction
+        The genre that a person said it is; None if nobody did.
     heard, seconds
         The windows that were heard and the length of the track, in seconds.
     details
@@ -52,11 +54,21 @@ class Track:
     reason: str | None = None
     warnings: tuple[str, ...] = ()
     removed: bool = False
+    correction: str | None = None
 
     @property
     def answer(self) -> str:
-        """The genre, or ``unsure``."""
-        return "unsure" if self.unsure else self.label
+        """The genre, or ``unsure``: what a person said, else what was heard."""
+        settled = self.settled
+        return "unsure" if settled.unsure else settled.label
+
+    @property
+    def settled(self) -> Track:
+        """The track with what a person said in the place of what was heard, and certain; itself if nobody did."""
+        if self.correction is None:
+            return self
+        said = {self.correction: 1.0}
+        return replace(self, label=self.correction, confidence=1.0, unsure=False, probabilities=said)
 
     @property
     def name(self) -> str:
@@ -72,6 +84,7 @@ class Track:
             row |= {"problem": self.problem, "reason": self.reason}
         else:
             row |= {"label": self.label, "confidence": self.confidence, "unsure": self.unsure}
+            row["correction"] = self.correction
             row |= {"probabilities": dict(self.probabilities or {}), "heard": [list(h) for h in self.heard]}
         row["seconds"] = self.seconds
         row |= {name: getattr(self.details, name) for name in Details.__slots__}

@@ -79,6 +79,7 @@ def create_app(settings: Settings, *, temporary: Path | None = None) -> FastAPI:
         # Both pages of documentation load their scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
@@ -86,7 +87,7 @@ def create_app(settings: Settings, *, temporary: Path | None = None) -> FastAPI:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = complete(described())
+            app.openapi_schema = complete(described(), lists.SimilarRequest, lists.PlaylistRequest, tracks.Correction)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

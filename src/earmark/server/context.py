@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from earmark.bundle import Bundle
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, InputError
 from earmark.library.library import Library
 from earmark.library.worker import Outcome, Task
 from earmark.names import printable
@@ -42,9 +42,10 @@ class Context:
     measures: Measures
     inside: int = 0
     listeners: int = 0
+    followers: int = 0
     mapping: asyncio.Lock = field(default_factory=asyncio.Lock)
     # What was worked out for one state of the catalogue: (state, what) to the answer's bytes.
-    drawn: dict[str, tuple[tuple[int, int], bytes]] = field(default_factory=dict)
+    drawn: dict[str, tuple[tuple[int, int, int], bytes]] = field(default_factory=dict)
 
     # What was read of runs: name to (when the folder changed, the row).
     runs_seen: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
@@ -113,7 +114,7 @@ class Context:
         """Whether there is a library to search."""
         try:
             self.library().close()
-        except ProblemError:
+        except (ProblemError, EarmarkError):
             return False
         return True
 
@@ -127,7 +128,7 @@ class Context:
         """
         try:
             return Library(self.settings.catalogue, create=False)
-        except EarmarkError as error:
+        except InputError as error:
             raise ProblemError("not-found", str(error)) from error
 
 

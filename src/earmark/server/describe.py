@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from earmark.server.problems import KINDS, MEDIA_TYPE
 from earmark.server.schemas import ProblemDocument
 
@@ -41,23 +43,13 @@ def _form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 _FILE = {"type": "string", "format": "binary", "description": "The sound file, of any kind and name."}
 FILE_FORM = _form("file", _FILE)
 FILES_FORM = _form("files", {"type": "array", "minItems": 1, "items": _FILE})
-SIMILAR_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/SimilarRequest"}},
-            **FILE_FORM["requestBody"]["content"],
-        },
-    }
-}
 
 
-def complete(description: dict[str, Any]) -> dict[str, Any]:
-    """Add the schemas that only this module's parts name."""
-    from earmark.server.routes.lists import SimilarRequest
-
+def complete(description: dict[str, Any], *models: type[BaseModel]) -> dict[str, Any]:
+    """Add the schemas of problems and of bodies that routes read themselves."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for model in (ProblemDocument, SimilarRequest):
+    everything: tuple[type[BaseModel], ...] = (ProblemDocument, *models)
+    for model in everything:
         schemas[model.__name__] = model.model_json_schema()
     description["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "Where the server was started with --token."}

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from earmark.errors import AudioError, EarmarkError, InputError, MissingExtraError, StoreError
 from earmark.server.answers import JsonAnswer
+from earmark.server.headers import ALWAYS
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -133,7 +134,9 @@ def install(app: FastAPI) -> None:
 
     async def on_surprise(request: Request, error: Exception) -> JsonAnswer:
         _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-        return ProblemError("internal", "The server met an error that it does not know; its log has more.").answer()
+        detail = "The server met an error that it does not know; its log has more."
+        # This answer is made outside of all middleware.
+        return ProblemError("internal", detail, headers=ALWAYS).answer()
 
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(EarmarkError, on_ours)

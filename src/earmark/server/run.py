@@ -15,6 +15,8 @@ from earmark.server.settings import Settings
 
 # A request that is still being served when the server is asked to end may take so long.
 _GRACE_SECONDS = 3
+# Far above what the places for sound, events and live connections add up to.
+_MOST_CONNECTIONS = 1000
 
 
 def serve(settings: Settings, *, started: Callable[[str], None] | None = None, temporary: Path | None = None) -> None:
@@ -27,7 +29,7 @@ def serve(settings: Settings, *, started: Callable[[str], None] | None = None, t
     started
         Called with the server's address (``http://127.0.0.1:8765/``) once it answers.
     temporary
-        Where to make the folder for uploads.
+        Where to make the folder for uploads; None: the system's folder for temporary files.
 
     Raises
     ------
@@ -36,26 +38,28 @@ def serve(settings: Settings, *, started: Callable[[str], None] | None = None, t
     StoreError
         If the bundle is damaged.
     """
-    app = create_app(settings, temporary=temporary)
-    with contextlib.closing(_listen(settings.host, settings.port)) as sock:
-        server = _Server(
-            uvicorn.Config(
-                app,
-                http="h11",
-                ws="wsproto",
-                ws_max_size=1 << 20,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                lifespan="on",
-                timeout_keep_alive=30,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-                limit_concurrency=1000,
-            ),
-            lambda: started(address_of(sock)) if started is not None else None,
-        )
+    with contextlib.closing(listen(settings.host, settings.port)) as sock:
+        server = prepare(settings, lambda: started(address_of(sock)) if started is not None else None, temporary)
         server.run(sockets=[sock])
+
+
+def prepare(settings: Settings, started: Callable[[], None], temporary: Path | None = None) -> uvicorn.Server:
+    """The server, to be run with a socket of :func:`listen`; ``should_exit`` ends it."""
+    config = uvicorn.Config(
+        create_app(settings, temporary=temporary),
+        http="h11",
+        ws="wsproto",
+        ws_max_size=1 << 20,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        limit_concurrency=_MOST_CONNECTIONS,
+    )
+    return _Server(config, started)
 
 
 class _Server(uvicorn.Server):
@@ -78,7 +82,14 @@ def address_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes any that is free.
+
+    Raises
+    ------
+    InputError
+        If there is no such host, or the port is taken.
+    """
     try:
         [family, kind, protocol, _, address], *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

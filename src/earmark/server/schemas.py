@@ -224,6 +224,7 @@ class StatsAnswer(BaseModel):
     tracks: int
     hours: float
     unsure: int
+    corrected: int
     genres: list[GenreRow]
     decades: list[tuple[int, int]]
     tagged_genre: int

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from earmark.server.headers import ALWAYS, PAGE_POLICY
 from earmark.server.problems import ProblemError
 from earmark.server.settings import LOOPBACK, Settings
 
@@ -26,36 +27,6 @@ COOKIE = "earmark-token"
 # Needed by those who watch over the server, and by the page to ask for the token.
 OPEN_PATHS = frozenset({"/", "/v1/health", "/v1/ready", "/v1/session", "/favicon.ico"})
 OPEN_PREFIX = "/static/"
-
-PAGE_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "font-src 'self'",
-        "frame-src 'self'",
-        "worker-src 'self'",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-ANSWER_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
-# For pages that are complete in themselves: their own scripts, no origin, no requests, only inside the page.
-SANDBOX_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
-_ALWAYS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
-}
 
 
 class Guard:
@@ -83,13 +54,11 @@ class Guard:
         async def send_guarded(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
-                for name, value in _ALWAYS.items():
+                for name, value in ALWAYS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("content-security-policy", ANSWER_POLICY)
                 # Browsers refuse to open what is both sandboxed and isolated.
                 if headers["content-security-policy"] == PAGE_POLICY:
                     headers["cross-origin-opener-policy"] = "same-origin"
-                headers.setdefault("cache-control", "no-store")
             await send(message)
 
         try:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from earmark.server.spool import Spool
 _MOST_HEADERS = 16_384
 _MOST_FIELD = 65_536
 _LONGEST_NAME = 255
+# Bytes per second; whoever sends less holds a place that others need.
+_SLOWEST = 4_000
 # What may still come in after a refusal, so that the client gets to read the answer.
 _LINGER_BYTES, _LINGER_SECONDS = 4_000_000, 1.0
 
@@ -128,7 +131,7 @@ class _Receiver:
     async def run(self) -> Received:
         boundary = check_form(self._request)
         declared = self._request.headers.get("content-length", "")
-        most = self._limits.file_bytes * self._limits.files + _MOST_FIELD
+        most = min(self._limits.file_bytes * self._limits.files, self._spool.most) + _MOST_FIELD
         try:
             if declared.isdecimal() and int(declared) > most:
                 raise self._too_large()
@@ -140,6 +143,8 @@ class _Receiver:
             raise ProblemError("bad-request", "The upload was broken off.") from error
         except ProblemError as problem:
             if problem.kind in ("too-large", "overloaded"):
+                # The rest is not read, however long it may be.
+                problem.headers["Connection"] = "close"
                 await self._linger()
             raise
         except OSError as error:
@@ -154,17 +159,17 @@ class _Receiver:
 
     async def _feed(self, parser: MultipartParser) -> None:
         pieces = self._request.stream().__aiter__()
+        begun, count = time.monotonic(), 0
         while True:
             try:
                 piece = await asyncio.wait_for(pieces.__anext__(), self._limits.idle_seconds)
             except StopAsyncIteration:
                 break
             except TimeoutError as error:
-                raise ProblemError(
-                    "slow",
-                    f"No byte came for {self._limits.idle_seconds:.0f} seconds, so the upload was given up.",
-                    headers={"Connection": "close"},
-                ) from error
+                raise self._slow(f"No byte came for {self._limits.idle_seconds:.0f} seconds") from error
+            count += len(piece)
+            if time.monotonic() - begun > self._limits.idle_seconds + count / _SLOWEST:
+                raise self._slow(f"Fewer than {_SLOWEST} bytes came per second")
             parser.write(piece)
         parser.finalize()
 
@@ -209,7 +214,7 @@ class _Receiver:
     def _count_header(self, count: int) -> None:
         self._header_bytes += count
         if self._header_bytes > _MOST_HEADERS:
-            raise ProblemError("too-large", "The headers of a part of the form are too long.")
+            raise ProblemError("bad-request", "The headers of a part of the form are too long.")
 
     def _on_header_end(self) -> None:
         self._headers[bytes(self._name).lower()] = bytes(self._value)
@@ -261,6 +266,9 @@ class _Receiver:
 
     def _on_end(self) -> None:
         self._ended = True
+
+    def _slow(self, what: str) -> ProblemError:
+        return ProblemError("slow", f"{what}, so the upload was given up.", headers={"Connection": "close"})
 
     def _too_large(self) -> ProblemError:
         return ProblemError("too-large", f"A file may have up to {self._limits.file_bytes / 1e6:g} MB here.")

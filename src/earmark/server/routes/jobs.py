@@ -20,6 +20,7 @@ from earmark.server.uploads import Upload, received
 
 router = APIRouter(tags=["jobs"])
 _HEARTBEAT_SECONDS = 15.0
+_MOST_FOLLOWERS = 100
 _EXAMPLE: dict[str, Any] = {"application/json": {"example": JOB}}
 
 
@@ -84,15 +85,22 @@ async def events(
 ) -> StreamingResponse:
     """Server-sent events `progress`, `result`, `failed`, and at the end `done`; all are numbered."""
     job = _job(here, id)
+    if here.followers >= _MOST_FOLLOWERS:
+        here.measures.refused += 1
+        raise overloaded("Too many jobs are being followed; come again in a moment.", 5)
     if last_event_id is not None and last_event_id.isdecimal():
         after = max(after, int(last_event_id[:12]))
-    return StreamingResponse(_stream(job, after), media_type="text/event-stream")
+    return StreamingResponse(_stream(here, job, after), media_type="text/event-stream")
 
 
-async def _stream(job: Job, after: int) -> AsyncIterator[bytes]:
-    yield b"retry: 2000\n\n"
-    async for event in job.follow(after, _HEARTBEAT_SECONDS):
-        yield b": still here\n\n" if event is None else _message(event)
+async def _stream(here: Context, job: Job, after: int) -> AsyncIterator[bytes]:
+    here.followers += 1
+    try:
+        yield b"retry: 2000\n\n"
+        async for event in job.follow(after, _HEARTBEAT_SECONDS):
+            yield b": still here\n\n" if event is None else _message(event)
+    finally:
+        here.followers -= 1
 
 
 def _message(event: Event) -> bytes:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, WebSocket
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.websockets import WebSocketDisconnect
 
 from earmark.errors import EarmarkError
 from earmark.listen import LARGEST_CHANNELS, SMALLEST_STEP, Listener
 from earmark.server.answers import to_json
+from earmark.server.bodies import parsed
 from earmark.server.context import Context, context_of
 from earmark.server.problems import ProblemError, overloaded, problem_of
 
+T = TypeVar("T")
 router = APIRouter()
-_KINDS = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
+_KINDS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 # So long a client may say nothing.
 _PATIENCE_SECONDS = 60.0
 _QUEUED_BLOCKS = 64
@@ -85,12 +88,12 @@ async def _converse(socket: WebSocket, here: Context, listener: Listener, begin:
             whole_bytes = len(data) - len(data) % kind.itemsize
             rest = data[whole_bytes:]
             samples = np.frombuffer(data[:whole_bytes], kind)
-            for moment in await _in_thread(here, lambda samples=samples: listener.feed(_native(samples))):
+            for moment in await _in_thread(here, partial(listener.feed, _native(samples))):
                 late = 1000 * (time.monotonic() - arrived)
                 await _send(socket, {**moment.to_dict(top_k=begin.top_k), "latency_ms": round(late, 1)})
 
 
-async def _blocks(socket: WebSocket) -> AsyncIterator[tuple[float, bytes | None]]:
+async def _blocks(socket: WebSocket) -> AsyncGenerator[tuple[float, bytes | None], None]:
     """What comes in, with the moment of its arrival; None: the client has said that this was the end.
 
     A second task reads, so that the arrival of a block is noted while the one before is heard. Its queue is bounded:
@@ -135,15 +138,10 @@ async def _begin(socket: WebSocket) -> Begin:
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", _NORMAL))
     try:
-        return Begin.model_validate_json(message.get("text") or "")
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the first message"
-        raise ProblemError(
-            "invalid",
-            f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}. Begin with a message such as "
-            '{"sample_rate": 44100, "format": "f32le"}.',
-        ) from error
+        return parsed(Begin, message.get("text") or "")
+    except ProblemError as problem:
+        hint = 'Begin with a message such as {"sample_rate": 44100, "format": "f32le"}.'
+        raise ProblemError("invalid", f"{problem.detail}. {hint}") from problem
 
 
 def _listener(here: Context, begin: Begin) -> Listener:
@@ -167,7 +165,7 @@ def _is_end(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def _seat(here: Context) -> Any:
+def _seat(here: Context) -> Iterator[None]:
     if here.listeners >= here.settings.max_listeners:
         here.measures.refused += 1
         raise overloaded(f"{here.listeners} live connections are open; close one, or come again later.")
@@ -178,7 +176,7 @@ def _seat(here: Context) -> Any:
         here.listeners -= 1
 
 
-async def _in_thread(here: Context, work: Any) -> Any:
+async def _in_thread(here: Context, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(here.live, work)
 
 

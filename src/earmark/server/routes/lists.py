@@ -6,27 +6,28 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from earmark.errors import EarmarkError
 from earmark.library.library import PER_ARTIST, Library
 from earmark.library.playlist import write_m3u8
 from earmark.library.similar import Match
 from earmark.library.worker import Outcome, Ready, Task
 from earmark.server.answers import JsonAnswer, to_json
+from earmark.server.bodies import described, json_body
 from earmark.server.context import Context, Here
-from earmark.server.describe import SIMILAR_BODY, problems
-from earmark.server.problems import ProblemError
+from earmark.server.describe import FILE_FORM, problems
+from earmark.server.headers import SANDBOX_POLICY
+from earmark.server.problems import ProblemError, problem_of
 from earmark.server.routes.tracks import match_row, track_row
 from earmark.server.schemas import MATCHES, MapAnswer, MatchesAnswer
-from earmark.server.security import SANDBOX_POLICY
 from earmark.server.uploads import received
 
 router = APIRouter(tags=["library"])
 M3U8 = "audio/x-mpegurl"
 _MOST_TRACKS = 1000
-_BODY_BYTES = 1_000_000
 _MATCHES: dict[str, Any] = {"application/json": {"example": MATCHES}}
 Ids = Annotated[list[Annotated[int, Field(ge=1, le=2**63 - 1)]], Field(min_length=1, max_length=_MOST_TRACKS)]
 Count = Annotated[int, Field(ge=1, le=_MOST_TRACKS, description="How many tracks.")]
@@ -65,7 +66,7 @@ class PlaylistRequest(BaseModel):
     summary="Tracks that sound alike",
     response_model=None,
     responses={200: {"model": MatchesAnswer, "content": _MATCHES}, **problems(400, 404, 408, 413, 415, 503)},
-    openapi_extra=SIMILAR_BODY,
+    openapi_extra=described(SimilarRequest, **FILE_FORM["requestBody"]["content"]),
 )
 async def similar(
     request: Request,
@@ -79,7 +80,7 @@ async def similar(
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         matches = await _similar_to_upload(request, here, n, per_artist)
     else:
-        asked = await _json_body(request)
+        asked = await json_body(request, SimilarRequest)
         matches = await run_in_threadpool(_similar_to_tracks, here, asked)
     return JsonAnswer({"tracks": [match_row(match.track, match.score) for match in matches]})
 
@@ -90,18 +91,18 @@ async def similar(
     response_model=None,
     responses={
         200: {"model": MatchesAnswer, "content": {**_MATCHES, M3U8: {"schema": {"type": "string"}}}},
-        **problems(400, 404, 503),
+        **problems(400, 404, 413, 415, 503),
     },
+    openapi_extra=described(PlaylistRequest),
 )
-def playlist(
+async def playlist(
     request: Request,
-    asked: PlaylistRequest,
     here: Here,
     format: Annotated[Literal["json", "m3u8"] | None, Query(description="Default: what Accept prefers.")] = None,
 ) -> Response:
     """Like some tracks, from one to another, or by a mood; as JSON or M3U8 (with absolute paths)."""
-    with here.library() as library:
-        matches = _playlist(library, asked)
+    asked = await json_body(request, PlaylistRequest)
+    matches = await run_in_threadpool(_playlist, here, asked)
     if not matches:
         raise ProblemError("invalid", "No track of the library fits.")
     if format == "m3u8" or (format is None and "mpegurl" in request.headers.get("accept", "").lower()):
@@ -137,23 +138,6 @@ async def draw_map(
     return Response(content, headers={"content-security-policy": SANDBOX_POLICY}, media_type="text/html")
 
 
-async def _json_body(request: Request) -> SimilarRequest:
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        raise ProblemError("content-type", "Send JSON (Content-Type: application/json) or a form with a file.")
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _BODY_BYTES:
-            raise ProblemError("too-large", "The JSON is too long.")
-    try:
-        return SimilarRequest.model_validate_json(bytes(body))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "body"
-        kind = "bad-request" if first["type"] == "json_invalid" else "invalid"
-        raise ProblemError(kind, f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}") from error
-
-
 async def _similar_to_upload(request: Request, here: Context, n: int, per_artist: int) -> list[Match]:
     await run_in_threadpool(lambda: here.library().close())
     with here.place():
@@ -168,8 +152,12 @@ async def _similar_to_upload(request: Request, here: Context, n: int, per_artist
                 def hear(tasks: Sequence[Task]) -> tuple[Ready, list[Outcome]]:
                     return here.hearing.ready or Ready(), [outcome]
 
-                with here.library() as library:
-                    return library.similar(path, n=n, per_artist=per_artist, hear=hear)
+                try:
+                    with here.library() as library:
+                        return library.similar(path, n=n, per_artist=per_artist, hear=hear)
+                except EarmarkError as error:
+                    found = problem_of(error)
+                    raise ProblemError(found.kind, found.detail.replace(path, upload.name), **found.more) from error
 
             return await run_in_threadpool(search)
 
@@ -179,7 +167,12 @@ def _similar_to_tracks(here: Context, asked: SimilarRequest) -> list[Match]:
         return library.similar(*_paths(library, asked.tracks), n=asked.n, per_artist=asked.per_artist)
 
 
-def _playlist(library: Library, asked: PlaylistRequest) -> list[Match]:
+def _playlist(here: Context, asked: PlaylistRequest) -> list[Match]:
+    with here.library() as library:
+        return _matches(library, asked)
+
+
+def _matches(library: Library, asked: PlaylistRequest) -> list[Match]:
     if asked.list is not None:
         if asked.tracks is not None or asked.to is not None or asked.mood is not None:
             raise ProblemError("invalid", "A list is taken as it is; leave tracks, to and mood out.")
@@ -205,7 +198,9 @@ def _paths(library: Library, numbers: Sequence[int]) -> list[str]:
 
 def _map(here: Context, form: str) -> bytes:
     with here.library() as library:
-        state = library.state
+        # Corrections leave the search's state alone, yet they are seen on the map.
+        said = hash(tuple((track.id, track.correction) for track in library.corrections()))
+        state = (*library.state, said)
         if form in here.drawn and here.drawn[form][0] == state:
             return here.drawn[form][1]
         if form == "json":

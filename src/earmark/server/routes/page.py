@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from earmark.server.context import Here
+from earmark.server.headers import PAGE_POLICY
 from earmark.server.problems import ProblemError
 from earmark.server.routes.about import set_cookie
-from earmark.server.security import PAGE_POLICY, is_token
+from earmark.server.security import is_token
 
 router = APIRouter(include_in_schema=False)
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json"}

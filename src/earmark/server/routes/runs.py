@@ -14,9 +14,9 @@ from earmark.errors import EarmarkError
 from earmark.server.answers import JsonAnswer
 from earmark.server.context import Context, Here
 from earmark.server.describe import problems
+from earmark.server.headers import SANDBOX_POLICY
 from earmark.server.problems import ProblemError
 from earmark.server.schemas import RUNS, RunsAnswer
-from earmark.server.security import SANDBOX_POLICY
 
 router = APIRouter(tags=["runs"])
 # Deeper, no command of ours puts a run.
