@@ -112,7 +112,9 @@ def test_seeking_by_click_and_by_key(heard: Page) -> None:
 
 
 def test_similar_tracks_of_the_library_with_play_buttons(heard: Page) -> None:
-    rows = heard.wait(lambda: len(heard.all(".similar li.track[data-id]")) >= 6 and heard.all(".similar li.track"), "rows")
+    rows = heard.wait(
+        lambda: len(heard.all(".similar li.track[data-id]")) >= 6 and heard.all(".similar li.track"), "rows"
+    )
     title = rows[0].find_element("css selector", ".title").text
     heard.press(rows[0].find_element("css selector", ".mini-play"))
     heard.wait(lambda: heard.text("#player .what b") == title, "the player")

@@ -76,12 +76,48 @@ def test_the_order_can_be_chosen(library: Page) -> None:
 
 
 def test_pages_can_be_turned(page: Page) -> None:
-    page.open("library")
-    # Twelve tracks fit on a page of fifty, so the page asks for five at a time here.
-    page.run("const whole = fetch; window.fetch = (url, o) => whole(String(url).replace('limit=50', 'limit=5'), o)")
-    choose(page, "#sort", "title")
-    page.wait(lambda: len(titles(page)) == 5, "five tracks")
+    page.open("library/tracks?limit=5")
+    page.one(".pages", "1 to 5 of 12")
     first = titles(page)
+    page.click(".pages button", "On")
+    page.one(".pages", "6 to 10 of 12")
+    assert not set(first) & set(titles(page))
+    page.click(".pages button", "On")
+    page.one(".pages", "11 to 12 of 12")
+    assert not page.named(".pages button", "On").is_enabled()
+    page.click(".pages button", "Back")
+    page.click(".pages button", "Back")
+    page.wait(lambda: titles(page) == first, "the first page")
+
+
+def test_a_genre_is_fixed_by_hand_kept_exported_and_taken_back(library: Page) -> None:
+    title = titles(library)[5]
+    [number] = [number for number, text in shown(library).items() if text.startswith(title + "\n")]
+    fix = f"Fix the genre of {title}"
+    library.press(library.named("li.track button", fix))
+    library.click(".choices label", "Reggae")
+    library.click("dialog button", "Keep it")
+    library.one(".toast", "is Reggae")
+    library.wait(lambda: "yours" in shown(library)[number], "the mark")
+    library.open("library")
+    library.one(f"li.track[data-id='{number}'] .chip", "Reggae")
+    library.click(".segments label", "Fixed by you")
+    library.wait(lambda: set(shown(library)) == {number}, "the one track")
+    library.click(".list-head a")
+    manifest = library.download("corrections*.csv").read_text("utf-8").splitlines()
+    assert len(manifest) == 2
+    assert "reggae" in manifest[1]
+
+    library.press(library.named("li.track button", fix))
+    library.one("#other-genre").send_keys("Bossa nova")
+    library.click("dialog button", "Keep it")
+    library.one("li.track .chip", "Bossa nova")
+    library.press(library.named("li.track button", fix))
+    library.click("dialog button", "Take my word back")
+    library.wait(lambda: "yours" not in shown(library).get(number, ""), "the mark to go")
+    library.open("library")
+    library.one(f"li.track[data-id='{number}']")
+    assert "yours" not in shown(library)[number]
 
 
 def test_a_track_plays_and_the_next_follows(library: Page) -> None:

@@ -42,9 +42,7 @@ def test_leaving_the_view_lets_the_microphone_go(page: Page) -> None:
 
 def test_a_refused_microphone_is_explained(page: Page) -> None:
     page.open("listen")
-    page.run(
-        "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError') }"
-    )
+    page.run("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError') }")
     page.click("button", "Start listening")
     assert "Allow it for this page" in page.text("[role=alert]")
     page.one("button", "Start listening")

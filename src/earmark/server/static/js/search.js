@@ -6,13 +6,13 @@ import { count } from "./format.js";
 import { genreName } from "./genres.js";
 import { trackRow } from "./tracks.js";
 
-const PAGE = 50;
-const SORTS = [["path", "Folder"], ["artist", "Artist"], ["title", "Title"], ["-confidence", "Surest first"], ["confidence", "Least sure first"], ["seconds", "Shortest first"]];
+const SORTS = [["path", "Folder"], ["artist", "Artist"], ["title", "Title"], ["-confidence", "Surest first"], ["confidence", "Least sure first"], ["year", "Year"], ["seconds", "Shortest first"], ["-added", "Newest first"]];
 // Kept between visits to the view.
-const wanted = { search: "", label: "", sure: "all", sort: "path", offset: 0 };
+const wanted = { search: "", label: "", sure: "all", sort: "path", offset: 0, limit: 50 };
 
 export function mount(root, { about, params }) {
   for (const name of ["label", "search", "sure"]) if (params.has(name)) Object.assign(wanted, { [name]: params.get(name), offset: 0 });
+  wanted.limit = Math.min(500, Math.max(1, Number(params.get("limit")) || 50));
   let ask = new AbortController();
   const found = h("p.small.soft.found", { role: "status" }), list = h("div.list"), pages = h("nav.pages", { "aria-label": "Pages" });
   const change = given => { Object.assign(wanted, { offset: 0 }, given); load(); };
@@ -35,7 +35,7 @@ export function mount(root, { about, params }) {
     list.setAttribute("aria-busy", "true");
     if (!list.children.length) fill(list, h("ul.tracks", {}, Array.from({ length: 8 }, () => h("li.track.skeleton"))));
     try {
-      draw(await catalogue.find({ ...wanted, limit: PAGE }, { signal: ask.signal }));
+      draw(await catalogue.find(wanted, { signal: ask.signal }));
     } catch (error) {
       if (error.name === "AbortError") return;
       fill(pages); fill(found);
@@ -58,10 +58,10 @@ export function mount(root, { about, params }) {
     found.textContent = filtered ? `${count(total, "track")} found` : count(total, "track");
     fill(list, h("ul.tracks", { "aria-label": "Tracks" }, tracks.map(track => row(track, tracks))));
     const last = wanted.offset + tracks.length;
-    fill(pages, total > PAGE && [
-      h("button.button.compact", { type: "button", disabled: !wanted.offset, onclick: () => turn(-PAGE) }, icon("left", 18), "Back"),
+    fill(pages, total > wanted.limit && [
+      h("button.button.compact", { type: "button", disabled: !wanted.offset, onclick: () => turn(-wanted.limit) }, icon("left", 18), "Back"),
       h("span.soft.number.small", {}, `${wanted.offset + 1} to ${last} of ${total.toLocaleString("en")}`),
-      h("button.button.compact", { type: "button", disabled: last >= total, onclick: () => turn(PAGE) }, "On", icon("right", 18))]);
+      h("button.button.compact", { type: "button", disabled: last >= total, onclick: () => turn(wanted.limit) }, "On", icon("right", 18))]);
   }
 
   function row(track, tracks) {
