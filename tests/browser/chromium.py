@@ -19,10 +19,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --use-fake-ui-for-media-stream --use-fake-device-for-media-stream "
-    "--mute-audio"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--mute-audio",
+)
+
+
+class Keys:
+    """Keys that are no letters, by their code points in the WebDriver standard."""
+
+    TAB, ENTER, ESCAPE = "\ue004", "\ue007", "\ue00c"
+    PAGE_UP, PAGE_DOWN, END, HOME = "\ue00e", "\ue00f", "\ue010", "\ue011"
+    ARROW_LEFT, ARROW_UP, ARROW_RIGHT, ARROW_DOWN = "\ue012", "\ue013", "\ue014", "\ue015"
+
+
 # One look at the page for all elements: every question to Chromium costs some milliseconds.
 _FIND = """
 const read = e => e.innerText.trim();
@@ -197,7 +215,7 @@ class Page:
         return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
 
     def barriers(self, *rules: str) -> list[str]:
-        """What axe finds that is serious or critical for people who cannot see or use a mouse; by all rules or some."""
+        """What axe finds to be serious or critical for people who cannot see or use a mouse; by all rules or some."""
         try:
             script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
         except ModuleNotFoundError:
@@ -207,7 +225,8 @@ class Page:
         if rules:
             asked["runOnly"] = {"type": "rule", "values": rules}
         found = self.browser.execute_async_script(
-            f"const done = arguments[arguments.length - 1]; axe.run(document, {json.dumps(asked)}).then(done, e => done({{ error: String(e) }}))"
+            "const done = arguments[arguments.length - 1];"
+            f"axe.run(document, {json.dumps(asked)}).then(done, e => done({{ error: String(e) }}))"
         )
         assert "error" not in found, found["error"]
         assert found["passes"], "axe has looked at nothing"

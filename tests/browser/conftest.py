@@ -1,25 +1,20 @@
-"""A real server on the loopback interface with a small library and runs, and one Chromium for all tests of a session."""
+"""A real server on the loopback interface with a small library and runs, and one Chromium for a session of tests."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
 from chromium import Page, chromium, missing
-from music import RATE, piece
-from simulated_run import simulate
+from served import serving
 
 from earmark.library.library import Library
 from earmark.report import write_report
+from music import RATE, piece
+from simulated_run import simulate
 
 TITLES = ("Morning Ferry", "Nine Lanterns", "Copper Rain", "Slow Harbour", "Paper Moon", "The Long Way Down")
 
@@ -71,23 +66,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simulate(folder / "torn", per_label=4, epochs=1)
     (folder / "torn" / "run.json").write_text("{", encoding="utf-8")
     return folder
-
-
-@contextlib.contextmanager
-def serving(*options: str) -> Iterator[str]:
-    """`earmark serve` on a free port; its address."""
-    begin = [sys.executable, "-c", "from earmark.cli import main; main()"]
-    command = [*begin, "serve", "--port", "0", "--jobs", "1", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line + process.stdout.read()
-        yield found.group()
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from chromium import Page
-from selenium.webdriver.common.keys import Keys
+from chromium import Keys, Page
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_timeline_stands_under_the_spectrogram(heard: Page) -> None:
         "return [...document.querySelectorAll('.window')].map(w => [w.offsetLeft, w.offsetLeft + w.offsetWidth])"
     )
     assert len(windows) == 3
-    for (_, end), (start, _) in zip(windows, windows[1:], strict=False):
+    for (_, end), (start, _) in pairwise(windows):
         assert start == pytest.approx(end, abs=2)
     assert windows[-1][1] == pytest.approx(strip["width"], abs=3)
 
@@ -178,8 +178,9 @@ def test_a_dropped_file_is_heard(page: Page, music: Path) -> None:
         const bytes = Uint8Array.from(atob(arguments[0]), c => c.charCodeAt(0));
         const transfer = new DataTransfer();
         transfer.items.add(new File([bytes], 'dropped.flac', { type: 'audio/flac' }));
+        const kind = { dataTransfer: transfer, bubbles: true, cancelable: true };
         for (const name of ['dragenter', 'dragover', 'drop'])
-          document.querySelector('.zone').dispatchEvent(new DragEvent(name, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+          document.querySelector('.zone').dispatchEvent(new DragEvent(name, kind));
         """,
         base64.b64encode((music / "Artist C" / "02 piece.flac").read_bytes()).decode(),
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chromium import Page
-from selenium.webdriver.common.keys import Keys
+from chromium import Keys, Page
 
 
 @pytest.fixture
@@ -22,8 +21,8 @@ def titles(page: Page, inside: str = "") -> list[str]:
 
 def shown(page: Page) -> dict[str, str]:
     """What can be read of each track, by its number."""
-    script = "return Object.fromEntries([...document.querySelectorAll('li.track[data-id]')].map(e => [e.dataset.id, e.innerText]))"
-    return page.run(script)
+    rows = "[...document.querySelectorAll('li.track[data-id]')]"
+    return page.run(f"return Object.fromEntries({rows}.map(e => [e.dataset.id, e.innerText]))")
 
 
 def choose(page: Page, css: str, value: str) -> None:

@@ -11,12 +11,14 @@ def test_the_microphone_is_heard_live(page: Page) -> None:
     page.one(".live-answer .genre", "Listening")
     page.wait(lambda: page.all(".live-answer .confidence"), "the first answer")
     page.one(".live-facts", "0:03")
-    latency = float(page.text(".latency").removesuffix("s"))
-    assert 0 < latency < 1.5
+    page.wait(lambda: 0 < float(page.text(".latency").removesuffix("s")) < 1.5, "an answer within 1.5 s of its sound")
     shares = [text.split()[-1] for text in page.texts(".live-bars li")]
     assert len(shares) == 10
     assert any(share not in ("0%", "<1%") for share in shares)
-    drawn = "return document.querySelector(arguments[0]).getContext('2d').getImageData(600, 0, 120, 90).data.some(v => v > 60)"
+    drawn = (
+        "const c = document.querySelector(arguments[0]).getContext('2d');"
+        "return c.getImageData(600, 0, 120, 90).data.some((v, i) => i % 4 < 3 && v > 60)"
+    )
     for canvas in (".glass canvas:first-child", ".glass canvas:last-child"):
         page.wait(lambda canvas=canvas: page.run(drawn, canvas), f"something drawn in {canvas}")
     page.click("button", "Stop")

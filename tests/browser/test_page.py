@@ -1,13 +1,12 @@
-"""What holds for every view: accessible, light and dark, narrow, from the keyboard, and honest when things go wrong."""
+"""What holds for every view: accessible, light and dark, narrow, by keyboard, and honest when things go wrong."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from chromium import Page
-from conftest import serving
-from selenium.webdriver.common.keys import Keys
+from chromium import Keys, Page
+from served import serving
 
 VIEWS = {
     "hear": ".zone",
@@ -145,7 +144,8 @@ def test_a_busy_server_is_asked_again(page: Page, song: Path) -> None:
         window.XMLHttpRequest = class extends Real {
           send(body) {
             if (left-- <= 0) return super.send(body);
-            Object.defineProperties(this, { status: { value: 503 }, responseText: { value: JSON.stringify({ title: 'Too much at once', detail: '32 requests are being served; come again in a moment.' }) } });
+            const text = JSON.stringify({ detail: '32 requests are being served; come again in a moment.' });
+            Object.defineProperties(this, { status: { value: 503 }, responseText: { value: text } });
             this.getResponseHeader = name => (name === 'Retry-After' ? '1' : null);
             this.onload();
           }

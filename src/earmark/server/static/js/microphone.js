@@ -89,8 +89,12 @@ function connect(rate) {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(socketAddress("listen"));
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => { socket.send(JSON.stringify({ sample_rate: rate, format: "f32le" })); resolve(socket); };
-    socket.onmessage = ({ data }) => { const said = JSON.parse(data); if (said.detail) reject(new Error(said.detail)); };
+    socket.onopen = () => socket.send(JSON.stringify({ sample_rate: rate, format: "f32le" }));
+    // Sound that is sent before the server is ready would only have to be caught up with.
+    socket.onmessage = ({ data }) => {
+      const said = JSON.parse(data);
+      if (said.detail) reject(new Error(said.detail)); else if (said.ready) resolve(socket);
+    };
     socket.onclose = event => reject(new Error(event.reason || "The server does not take the connection. Look whether “earmark serve” is still running, then try again."));
   });
 }
