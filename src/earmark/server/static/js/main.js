@@ -25,6 +25,7 @@ async function show() {
   const view = VIEWS[name] ? name : "hear";
   leave?.();
   leave = null;
+  for (const box of document.querySelectorAll("dialog[open]")) box.close();
   for (const link of document.querySelectorAll(".views a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
@@ -81,16 +82,17 @@ function aboutButton() {
   button.title = "About the model";
   button.addEventListener("click", async () => {
     if (!about) { try { await learn(); } catch (error) { toast(error.message); return; } }
-    const scores = Object.entries(about.scores ?? {}).filter(([, s]) => s?.accuracy?.value !== undefined);
+    const best = about.scores?.artist5 ?? Object.values(about.scores ?? {})[0];
     dialog("What does the hearing", h(".about", {},
       h("dl.facts", {},
         h("dt", {}, "Model"), h("dd", {}, about.name),
         h("dt", {}, "Knows"), h("dd", {}, listed(about.labels.map(genreName))),
+        best?.accuracy && [h("dt", {}, "Right"), h("dd", {}, `${(100 * best.accuracy.value).toFixed(1)}% of the time${best.protocol?.grouped ? " on artists it has not heard" : ""} (between ${Math.round(100 * best.accuracy.low)} and ${Math.round(100 * best.accuracy.high)})`)],
+        best?.sure && [h("dt", {}, "When sure"), h("dd", {}, `${percent(best.sure.precision)} of its answers are right; it is sure of ${percent(best.sure.coverage)} of what it hears`)],
         h("dt", {}, "Unsure"), h("dd", {}, `below ${percent(about.unsureBelow)}`),
-        scores.map(([name, s]) => [h("dt", {}, name), h("dd", {}, `${(100 * s.accuracy.value).toFixed(1)}% right (${(100 * s.accuracy.low).toFixed(0)} to ${(100 * s.accuracy.high).toFixed(0)})`)]),
         about.licence && [h("dt", {}, "Licence"), h("dd", {}, about.licence)],
         h("dt", {}, "Earmark"), h("dd", {}, about.version ?? "")),
-      h("p.soft.small", {}, "It knows these genres and nothing else: other music comes out as the nearest of them, or unsure. For builders: ", h("a", { href: "docs" }, "the API"), ".")));
+      h("p.soft.small", {}, "It knows these genres and nothing else: other music comes out as the nearest of them, or unsure. For builders: ", h("a", { href: "v1/openapi.json" }, "the API’s description"), ".")));
   });
 }
 

@@ -77,7 +77,7 @@ function seedButton(track) {
 /** Ask for the right genre, keep it, and tell whoever shows the track. */
 export function correct(track, changed) {
   const labels = allLabels(), known = track.correction && !labels.includes(track.correction);
-  const other = h("input", { type: "text", id: "other-genre", maxLength: 60, value: known ? track.correction : "", placeholder: "Bossa nova", autocomplete: "off", oninput: () => { if (other.value) form.querySelector("[value='']").checked = true; } });
+  const other = h("input", { type: "text", id: "other-genre", maxLength: 60, value: known ? track.correction : "", placeholder: "For example bossa nova", autocomplete: "off", oninput: () => { if (other.value) form.querySelector("[value='']").checked = true; } });
   const ranked = [...labels].sort((a, b) => (track.probabilities?.[b] ?? 0) - (track.probabilities?.[a] ?? 0));
   const now = track.correction ?? null;
   const form = h("form.correct", { onsubmit: async event => {
