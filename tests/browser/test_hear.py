@@ -201,3 +201,16 @@ def test_nothing_is_refused_by_the_policy_of_the_page(heard: Page) -> None:
     heard.press(heard.named(".stage button", "Play"))
     heard.wait(lambda: seconds(heard) > 0.1, "sound")
     assert heard.complaints() == []
+
+
+def test_a_folder_gives_its_sounds_and_nothing_else(page: Page, music: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "Album"
+    folder.mkdir()
+    for name in ("00 piece.flac", "03 piece.flac"):
+        (folder / name).write_bytes((music / "Artist A" / name).read_bytes())
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8 a picture")
+    page.open("hear")
+    page.one(".zone")
+    page.browser.find_element("id", "choose-folder").send_keys(str(folder))
+    page.one(".queue h2", "2 files heard")
+    assert "cover.jpg" not in page.text(".queue ol")

@@ -175,7 +175,7 @@ function drawResult(place, item) {
     h(".row.saves", { role: "group", "aria-label": "Save the result" }, h("span.label", {}, "Save the result"),
       h("button.button.compact", { type: "button", onclick: () => saveJson([result], stem(item.name)) }, icon("download", 18), "JSON"),
       h("button.button.compact", { type: "button", onclick: () => saveCsv([result], stem(item.name), about) }, "CSV"),
-      h("button.button.compact", { type: "button", onclick: () => savePng(result, item.name, { unsureBelow: about?.unsureBelow ?? 0 }) }, "PNG")),
+      h("button.button.compact", { type: "button", onclick: () => savePng(result, stem(item.name), { unsureBelow: about?.unsureBelow ?? 0 }) }, "PNG")),
     similarTo({ embedding: result.embedding, probabilities: result.probabilities, file: item.file, still: () => shown === mine }));
 }
 

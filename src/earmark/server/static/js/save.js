@@ -1,6 +1,6 @@
 // A result as JSON, CSV or PNG.
 import { save } from "./dom.js";
-import { cell, clock, fileName, percent, stem } from "./format.js";
+import { cell, clock, fileName, percent } from "./format.js";
 import { allLabels, genreColour, genreName, resolved } from "./genres.js";
 import { ranked, stretches } from "./timeline.js";
 
@@ -75,7 +75,7 @@ export async function savePng(result, title, { unsureBelow = 0 } = {}) {
   text(clock(total), WIDE - EDGE, top + high + strip + 40, `400 22px ${sans}`, colour("soft"), "right");
   text("Heard by Earmark", WIDE / 2, HIGH - 50, `500 24px ${serif}`, colour("soft"), "center");
   const blob = await new Promise(resolve => canvas.toBlob(resolve, "image/png"));
-  save(`${fileName(stem(title))}.png`, blob, "image/png");
+  save(`${fileName(title)}.png`, blob, "image/png");
 }
 
 function short(c, text, font, most) {
