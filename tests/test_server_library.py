@@ -1,4 +1,4 @@
-"""The library over HTTP: find tracks, hear and play them, correct them, make lists of them; runs and their reports."""
+"""The library over HTTP: find tracks, play, hear and correct them, make lists of them; runs and their reports."""
 
 from __future__ import annotations
 

@@ -152,6 +152,25 @@ def clip_spectrogram(samples: NDArray[np.float32], front_end: FrontEnd) -> NDArr
     return _levels(*_decibels(samples, front_end, n_frames, frames))
 
 
+def frame_power(samples: NDArray[np.float32], front_end: FrontEnd, frames: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Power of any frames of a sound of any length, in single precision: for looking at, not for comparing.
+
+    Parameters
+    ----------
+    samples
+        Mono, float32 (n,); beyond its ends there are zeros.
+    front_end
+        Frame k is centred at sample ``k * front_end.hop_length``.
+    frames
+        Rising, shape (m,).
+
+    Returns
+    -------
+    Shape (m, front_end.bins), float32.
+    """
+    return _power(samples, front_end, frames, np.float32)
+
+
 @lru_cache(maxsize=16)
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
     """Triangular mel filters of equal area, equal to ``librosa.filters.mel`` with its defaults.

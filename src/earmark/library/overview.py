@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from earmark.audio import Problem, Recording, Source
 from earmark.drawing import png
 from earmark.errors import AudioError
-from earmark.spectrogram import mel_filters
+from earmark.front_end import FrontEnd
+from earmark.spectrogram import frame_power
 
 RATE = 22050
 BINS = 128
 MOST_COLUMNS = 1500
-_N_FFT = 2048
-_SHORTEST_HOP = 512
+_GRID = FrontEnd(sample_rate=RATE, n_mels=BINS)
+_N_FFT = _GRID.n_fft
+_SHORTEST_HOP = _GRID.hop_length
 _TOP_DB = 80.0
 _AMIN = 1e-10
 
@@ -71,15 +72,15 @@ def overview(source: Source, *, start: float = 0.0, seconds: float | None = None
     AudioError
         If it cannot be decoded, or there is no sound in the stretch.
     """
-    columns = _Columns()
+    columns, total = _Columns(), 0
     with Recording(source) as recording:
         for block in recording.blocks(RATE, start=start, seconds=seconds):
             columns.add(block)
-        name = recording.name
+            total += len(block)
+        if not total:
+            raise AudioError(f"{recording.name} holds no sound to draw at {start:g} s.", Problem.EMPTY)
     columns.add(np.zeros(_N_FFT // 2, np.float32))
     levels = columns.levels()
-    if not levels.size:
-        raise AudioError(f"{name} holds no sound to draw at {start:g} s.", Problem.EMPTY)
     width = levels.shape[1]
     return Overview(png(levels[::-1], palette=True), start, width * columns.span / RATE, width)
 
@@ -94,8 +95,6 @@ class _Columns:
         # Half a frame of silence in front: frames are centred on their places, as in librosa.
         self._rest = np.zeros(_N_FFT // 2, np.float32)
         self._place = 0
-        self._window = np.hanning(_N_FFT + 1)[:-1].astype(np.float32)
-        self._filters = np.ascontiguousarray(mel_filters(RATE, _N_FFT, BINS).T, np.float32)
         self._sums = np.zeros((0, BINS))
         self._counts = np.zeros(0)
         self.span = _SHORTEST_HOP
@@ -108,9 +107,9 @@ class _Columns:
         if not count:
             self._rest = held
             return
-        frames = sliding_window_view(held, _N_FFT)[::hop][:count] * self._window
-        spectrum = np.fft.rfft(frames)
-        bands = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ self._filters
+        # What is held begins half a frame before the middle of its first frame.
+        frames = (_N_FFT // 2 + hop * np.arange(count)) // _GRID.hop_length
+        bands = frame_power(held, _GRID, frames)
         places = self._place + hop * np.arange(count)
         self._collect(places // self.span, bands)
         self._rest, self._place = held[count * hop :], self._place + count * hop
@@ -124,8 +123,6 @@ class _Columns:
         """The picture so far, (bands, columns), low frequencies first."""
         filled = self._counts > 0
         power = (self._sums[filled] / self._counts[filled, None]).T
-        if not power.size:
-            return np.zeros((BINS, 0), np.uint8)
         decibels = 10 * np.log10(np.maximum(power, _AMIN))
         below = np.maximum(decibels - decibels.max(), -_TOP_DB)
         levels: NDArray[np.uint8] = np.rint((below + _TOP_DB) * (255 / _TOP_DB)).astype(np.uint8)
@@ -135,8 +132,9 @@ class _Columns:
         missing = int(columns[-1]) + 1 - len(self._sums)
         self._sums = np.pad(self._sums, ((0, max(0, missing)), (0, 0)))
         self._counts = np.pad(self._counts, (0, max(0, missing)))
-        np.add.at(self._sums, columns, bands)
-        np.add.at(self._counts, columns, 1)
+        first = np.flatnonzero(np.diff(columns, prepend=-1))
+        self._sums[columns[first]] += np.add.reduceat(bands, first, axis=0)
+        self._counts[columns[first]] += np.diff(first, append=len(columns))
 
     def _halve(self) -> None:
         odd = len(self._sums) % 2

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-Probability = float
+Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class ProblemDocument(BaseModel):
@@ -47,7 +47,7 @@ class Prediction(BaseModel):
     confidence: float
     unsure: bool = Field(description="Whether the confidence is below the bundle's threshold.")
     probabilities: dict[str, float] = Field(description="Falling.")
-    heard: list[tuple[float, float]] = Field(description="Start and end of each window, in seconds.")
+    heard: list[Pair] = Field(description="Start and end of each window, in seconds.")
     decoded: float
     declared: float | None
     problems: list[str] = Field(description="What is wrong with the file without stopping its use.")
@@ -162,7 +162,7 @@ class TrackRow(BaseModel):
     confidence: float
     unsure: bool
     probabilities: dict[str, float]
-    heard: list[tuple[float, float]]
+    heard: list[Pair]
     seconds: float | None
     artist: str | None
     title: str | None
@@ -226,7 +226,7 @@ class StatsAnswer(BaseModel):
     unsure: int
     corrected: int
     genres: list[GenreRow]
-    decades: list[tuple[int, int]]
+    decades: list[Pair]
     tagged_genre: int
     tagged_year: int
     failed: dict[str, int]
