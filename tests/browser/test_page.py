@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from chromium import Keys, Page
 from served import serving
 
@@ -117,7 +119,9 @@ def test_the_keyboard_reaches_every_view(page: Page) -> None:
 
 
 def test_a_server_without_library_and_runs_says_what_to_do(page: Page, tmp_path: Path) -> None:
-    with serving("--catalogue", str(tmp_path / "none.db")) as address:
+    long = tmp_path / "long.wav"
+    soundfile.write(long, np.random.default_rng(0).uniform(-0.1, 0.1, 110 * 22050), 22050, subtype="PCM_16")
+    with serving("--catalogue", str(tmp_path / "none.db"), "--max-seconds", "95") as address:
         page.address = address
         for view in ("library", "library/playlist", "library/map", "library/numbers"):
             page.open(view)
@@ -125,9 +129,13 @@ def test_a_server_without_library_and_runs_says_what_to_do(page: Page, tmp_path:
         page.open("runs")
         assert "--runs" in page.text(".empty")
         page.open("hear")
-        page.one(".zone")
-        page.open("library")
-        page.one(".empty")
+        page.give(long)
+        assert "at most 95 s are heard here" in page.text(".answer [role=alert]")
+        page.click("button", "Hear three stretches of it")
+        page.one(".verdict .genre")
+        assert "1:30 of it heard, in 3 stretches" in page.text(".answer .title")
+        assert len(page.all(".window")) == 3
+        assert "earmark scan FOLDER" in page.text(".similar")
     # The server has ended.
     page.click(".views a", "Runs")
     assert "The server does not answer" in page.text("[role=alert]")
@@ -165,7 +173,7 @@ def test_a_server_with_a_token_asks_for_it(page: Page, catalogue: Path) -> None:
         page.open("library")
         page.one("#token").send_keys("wrong-horse")
         page.click("button", "Go in")
-        assert "not the server's token" in page.text(".door [role=alert]")
+        page.one(".door [role=alert]", "not the server's token")
         page.one("#token").clear()
         page.one("#token").send_keys("correct-horse", Keys.ENTER)
         page.one("li.track[data-id]")

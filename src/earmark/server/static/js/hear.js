@@ -1,7 +1,7 @@
 // Hear: drop a song, see what it is.
 import { bars, meaning } from "./bars.js";
-import { fill, h, icon, problem, say } from "./dom.js";
-import { fromDrop, fromInput } from "./files.js";
+import { fill, h, icon, problem, say, toast } from "./dom.js";
+import { fromDrop, fromInput, MOST } from "./files.js";
 import { bytes, clock, count, listed, percent, stem } from "./format.js";
 import { genreChip, genreColour, genreName } from "./genres.js";
 import { Queue } from "./queue.js";
@@ -12,13 +12,13 @@ import { stage } from "./stage.js";
 import { stretches } from "./timeline.js";
 
 const queue = new Queue();
-let chosen = null, shown = null, release = null, about = null;
+let chosen = null, shown = null, drawn = null, release = null, about = null;
 
 const STATES = { waiting: "Waiting", sending: "Sending", hearing: "Listening", busy: "Server busy", failed: "Not heard" };
 
 export function mount(root, { about: given }) {
   about = given;
-  shown = null;
+  shown = drawn = null;
   const draw = () => redraw(root);
   queue.addEventListener("change", draw);
   const leave = dropZone(root);
@@ -27,8 +27,9 @@ export function mount(root, { about: given }) {
 }
 
 function take(files) {
-  if (!files.length) { say("There was no sound file in it."); return; }
-  const fresh = queue.add(files);
+  if (!files.length) { toast("There was no sound file in it."); return; }
+  if (files.length > MOST) toast(`Only the first ${MOST} files were taken. For whole libraries there is: earmark scan`);
+  const fresh = queue.add(files.slice(0, MOST));
   chosen = fresh[0];
   say(`${count(files.length, "file")} taken.`);
   redrawSoon();
@@ -66,7 +67,7 @@ function choosers(primary) {
 
 function redraw(root) {
   if (!queue.items.length) {
-    release?.(); release = null; shown = null; chosen = null;
+    release?.(); release = null; shown = drawn = chosen = null;
     if (!root.querySelector(".invite")) fill(root, invitation());
     return;
   }
@@ -74,13 +75,14 @@ function redraw(root) {
   const many = queue.items.length > 1;
   let frame = root.querySelector(".hear");
   if (!frame) {
-    frame = h(".hear", {}, h("aside.queue", { "aria-label": "Files" }), h("section.answer", { "aria-label": "Result" }));
+    frame = h(".hear", {}, h("aside.queue", { "aria-label": "Files" }), h("section.answer", { "aria-label": "Result", tabIndex: -1 }));
     fill(root, h("h1.unseen", {}, "Hear"), frame);
   }
   frame.classList.toggle("many", many);
   const aside = frame.querySelector(".queue"), place = frame.querySelector(".answer");
   aside.hidden = !many;
-  if (many) drawQueue(aside);
+  const states = `${chosen.key} ${queue.items.map(item => item.key + item.state)}`;
+  if (many && states !== drawn) { drawn = states; drawQueue(aside); }
   const state = `${chosen.key}|${chosen.state}`;
   if (state === shown) { if (!chosen.result && !chosen.error) progress(place, chosen); return; }
   const before = shown;
@@ -88,6 +90,8 @@ function redraw(root) {
   release?.(); release = null;
   if (chosen.result) {
     drawResult(place, chosen);
+    // The button that was pressed may be gone; who works by keyboard goes on at the answer.
+    if (document.activeElement === document.body) place.focus({ preventScroll: true });
     if (before?.startsWith(chosen.key)) say(spoken(chosen));
   } else if (chosen.error) drawFailure(place, chosen);
   else { fill(place, waitingCard()); progress(place, chosen); }

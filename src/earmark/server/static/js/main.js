@@ -2,11 +2,12 @@
 import { get, onConnection, signIn } from "./api.js";
 import { learnRoots } from "./catalogue.js";
 import { dialog, fill, h, icon, problem, toast } from "./dom.js";
-import { listed, percent } from "./format.js";
+import { capital, listed, percent } from "./format.js";
 import { genreName, setLabels } from "./genres.js";
 import * as hear from "./hear.js";
 import * as library from "./library.js";
 import * as listen from "./listen.js";
+import * as player from "./player.js";
 import * as runs from "./runs.js";
 
 const VIEWS = { hear, listen, library, runs };
@@ -29,7 +30,7 @@ async function show() {
   for (const link of document.querySelectorAll(".views a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
-  document.body.dataset.view = view;
+  player.entitle(`${capital(view)} – Earmark`);
   if (!about) {
     try { await learn(); } catch (error) {
       fill(root, h("h1.unseen", {}, "Earmark"), error.status === 401 ? door() : problem(error, { retry: show }));
@@ -99,7 +100,10 @@ function aboutButton() {
 for (const link of document.querySelectorAll(".views a")) link.prepend(icon(link.dataset.view, 20));
 themeButton();
 aboutButton();
+let knocking = null;
 onConnection(online => {
+  clearInterval(knocking);
+  if (!online) knocking = setInterval(() => get("health").catch(() => {}), 3000);
   const banner = document.getElementById("offline");
   banner.hidden = online;
   banner.textContent = online ? "" : "The server does not answer. What you see may be old; look whether “earmark serve” is still running.";

@@ -1,4 +1,5 @@
 // The map: tracks that sound alike lie close together.
+import { address } from "./api.js";
 import * as catalogue from "./catalogue.js";
 import { fill, h, icon, problem, say } from "./dom.js";
 import { emptyLibrary } from "./empty-library.js";
@@ -15,6 +16,7 @@ export function mount(root, { about }) {
   async function load() {
     fill(root, h(".skeleton.wide.map-wait"));
     try {
+      if ((await catalogue.stats()).tracks > MOST_POINTS) return large(root);
       const points = await catalogue.map();
       if (!alive) return;
       if (points.length) off = draw(root, points, about); else fill(root, emptyLibrary());
@@ -22,6 +24,13 @@ export function mount(root, { about }) {
       if (alive) fill(root, error.status === 404 ? emptyLibrary() : problem(error, { title: "The map cannot be drawn", retry: load }));
     }
   }
+}
+
+// Of larger libraries the server draws the map itself: all that is known of every track would be too much to send.
+const MOST_POINTS = 20_000;
+
+function large(root) {
+  fill(root, h("iframe.map-page", { src: address("map", { format: "html" }), title: "Map of the library" }));
 }
 
 function draw(root, points, about) {

@@ -67,7 +67,13 @@ export function close() {
   changed();
 }
 
-let covered = null;
+let covered = null, view = "Earmark";
+
+/** What the window is called while nothing plays. */
+export function entitle(name) {
+  view = name;
+  if (audio.paused) document.title = view;
+}
 
 /** The bar steps aside while a stage on the screen shows the same sound. */
 export function cover(key, visible) {
@@ -112,7 +118,7 @@ let drawn = null;
 onPlayer(() => {
   const item = current();
   bar.hidden = !item || (covered === item.key && queue.length < 2);
-  if (!item) { document.title = "Earmark"; drawn = null; return; }
+  if (!item) { document.title = view; drawn = null; return; }
   const state = `${item.key}|${audio.paused}|${place}|${queue.length}`;
   if (state !== drawn) {
     drawn = state;
@@ -122,7 +128,7 @@ onPlayer(() => {
     button.setAttribute("aria-label", audio.paused ? `Play ${item.title}` : `Pause ${item.title}`);
     previous.hidden = next.hidden = queue.length < 2;
     next.disabled = !queue[place + 1];
-    document.title = audio.paused ? "Earmark" : `${item.title} – Earmark`;
+    document.title = audio.paused ? view : `${item.title} – Earmark`;
   }
   const all = length();
   now.textContent = clock(audio.currentTime);

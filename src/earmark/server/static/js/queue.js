@@ -3,13 +3,15 @@ import { pause, upload } from "./api.js";
 
 const AT_ONCE = 2, TRIES = 6;
 
+let number = 0;
+
 export class Queue extends EventTarget {
   items = [];
   #running = 0;
 
   add(files) {
     const fresh = files.map(file => ({
-      key: `file:${crypto.randomUUID()}`, file, name: file.name, src: URL.createObjectURL(file),
+      key: `file:${++number}`, file, name: file.name, src: URL.createObjectURL(file),
       state: "waiting", share: 0, result: null, error: null, whole: true, stop: new AbortController(),
     }));
     this.items.push(...fresh);

@@ -30,7 +30,7 @@ export function stage(result, item, { unsureBelow = 0 } = {}) {
   const ghost = h(".ghost", { hidden: true, "aria-hidden": "true" });
   const top = picture?.highest_hz ?? 11025;
   const lanes = h(".lanes", { role: "slider", tabindex: 0, "aria-label": "Position in the track", "aria-valuemin": 0, "aria-valuemax": total.toFixed(1) },
-    h(".picture", {}, image, [200, 1000, 4000].map(hz => h("span.hz", { style: { bottom: `${100 * mel(hz) / mel(top)}%` } }, hz < 1000 ? `${hz} Hz` : `${hz / 1000} kHz`))),
+    picture && h(".picture", {}, image, [200, 1000, 4000].map(hz => h("span.hz", { style: { bottom: `${100 * mel(hz) / mel(top)}%` } }, hz < 1000 ? `${hz} Hz` : `${hz / 1000} kHz`))),
     h(".genres", {}, parts.map(s => h(s.confidence < unsureBelow ? ".window.doubtful" : ".window", { style: { left: at(s.start), width: `${100 * (s.end - s.start) / total}%` } },
       ranked(s.probabilities).map(([label, p]) => h("i", { style: { "--genre": genreColour(label), "flex-grow": p.toFixed(4) } })),
       h("span", {}, s.confidence < unsureBelow ? "Unsure" : genreName(s.label))))),
@@ -42,7 +42,7 @@ export function stage(result, item, { unsureBelow = 0 } = {}) {
     h(".controls", {}, play, h(".where", {}, h("span", {}, now, h("span.soft.number", {}, ` / ${clock(total)}`)), said)),
     lanes,
     h(".axis.number", { "aria-hidden": "true" }, ticks(total).map(s => h("span", { style: { left: at(s) } }, clock(s)))),
-    h("figcaption.small.soft", {}, "Low sounds at the bottom, loud ones bright. Below: how likely each genre is, stretch by stretch. Click, or use the arrow keys, to go there."));
+    h("figcaption.small.soft", {}, picture ? "Low sounds at the bottom, loud ones bright. Below: how likely each genre is, stretch by stretch. Click, or use the arrow keys, to go there." : "How likely each genre is, stretch by stretch; striped parts were not heard. Click, or use the arrow keys, to go there."));
 
   const place = event => {
     const box = lanes.getBoundingClientRect();
