@@ -80,6 +80,7 @@ def test_a_job_is_followed_to_its_end(server: Server, place: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_jobs_give_way_end_and_are_limited(server: Server, place: Path) -> None:
     assert start(server, place, *["0.wav"] * 5).status_code == 413
+    assert start(server, place, "0.wav", spectrogram=True).json()["detail"].startswith("spectrogram: ")
     assert server.client.post("/v1/jobs", data={"files": "text"}).status_code == 415
     assert server.client.post("/v1/jobs", files={"file": ("0.wav", b"x")}).status_code == 422
     hearing = server.context.hearing
@@ -104,6 +105,22 @@ def test_jobs_give_way_end_and_are_limited(server: Server, place: Path) -> None:
         assert time.monotonic() < end
         time.sleep(0.01)
     assert server.client.get("/v1/jobs/none").status_code == 404
+
+
+def test_old_jobs_are_forgotten(place: Path) -> None:
+    """However many jobs there were, what is kept of them is bounded, and the latest is among it."""
+    from earmark.server.jobs import _KEPT_JOBS, _KEPT_ROWS, Job, Jobs
+
+    jobs = Jobs(None, None)  # type: ignore[arg-type]
+    now = time.time()
+    for number in range(100):
+        jobs._jobs[str(number)] = Job(str(number), ["x"] * 100, now, "done", ended=now - 100 + number)
+    jobs._jobs["old"] = Job("old", ["x"], now, "done", ended=now - 4000)
+    jobs._jobs["running"] = Job("running", ["x"], now - 9000)
+    assert jobs.get("99") is not None
+    assert jobs.get("old") is None
+    assert jobs.get("running") is not None
+    assert len(jobs._jobs) == 1 + min(_KEPT_JOBS, _KEPT_ROWS // 100)
 
 
 def test_live_sound_is_named_every_second(server: Server, place: Path) -> None:

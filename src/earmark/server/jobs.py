@@ -17,6 +17,7 @@ from earmark.server.spool import Spool
 from earmark.server.uploads import Upload
 
 _KEPT_JOBS = 32
+_KEPT_ROWS = 2000
 _KEPT_SECONDS = 3600.0
 
 
@@ -95,7 +96,7 @@ class Job:
 
 
 class Jobs:
-    """All jobs of a server; finished ones are kept for an hour, and the latest 32 of them at most."""
+    """All jobs of a server; finished ones are kept for an hour: the latest, up to 32 jobs and 2000 results."""
 
     def __init__(self, hearing: Hearing, spool: Spool) -> None:
         self._hearing = hearing
@@ -184,8 +185,11 @@ class Jobs:
         job.tell("done", {"state": state, **job.counts()})
 
     def _forget(self) -> None:
-        """Let go of what ended long ago, or of the oldest where there are many."""
-        ended = sorted((j for j in self._jobs.values() if j.ended is not None), key=lambda j: j.ended or 0.0)
-        old = [job for job in ended if time.time() - (job.ended or 0.0) > _KEPT_SECONDS]
-        for job in [*ended[: max(0, len(ended) - _KEPT_JOBS)], *old]:
-            self._jobs.pop(job.id, None)
+        """Let go of what ended long ago, and of the oldest where there are many."""
+        rows, now = 0, time.time()
+        ended = [(job.ended, job) for job in self._jobs.values() if job.ended is not None]
+        for kept, (when, job) in enumerate(sorted(ended, key=lambda pair: pair[0], reverse=True)):
+            rows += len(job.files)
+            # The latest stays, however many results it has.
+            if kept and (kept >= _KEPT_JOBS or rows > _KEPT_ROWS or now - when > _KEPT_SECONDS):
+                self._jobs.pop(job.id)

@@ -136,7 +136,8 @@ async def audio(
     kind = None if format is not None else await run_in_threadpool(media_type, track.path)
     place = track.path
     if kind is None:
-        place, kind = str(await here.conversions.get(track, request)), "audio/wav"
+        with here.place():
+            place, kind = str(await here.conversions.get(track, request)), "audio/wav"
     check_range(request, await run_in_threadpool(regular_size, place))
     return FileResponse(place, media_type=kind, headers={"cache-control": "private, no-cache"})
 
