@@ -21,6 +21,7 @@ def test_the_microphone_is_heard_live(page: Page) -> None:
     )
     for canvas in (".glass canvas:first-child", ".glass canvas:last-child"):
         page.wait(lambda canvas=canvas: page.run(drawn, canvas), f"something drawn in {canvas}")
+    assert page.barriers() == []
     page.click("button", "Stop")
     assert page.one(".sum .genre")
     page.one("button", "Start again")

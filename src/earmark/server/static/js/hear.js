@@ -141,6 +141,7 @@ function progress(place, item) {
   }[item.state] ?? "";
   const line = card.querySelector("p");
   if (line.textContent !== words) line.textContent = words;
+  line.classList.toggle("busy", item.state === "busy");
   const meter = card.querySelector(".meter");
   meter.classList.toggle("endless", item.state === "hearing" || item.state === "busy");
   meter.firstChild.style.width = `${100 * share}%`;

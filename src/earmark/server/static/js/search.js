@@ -64,15 +64,7 @@ export function mount(root, { about, params }) {
       h("button.button.compact", { type: "button", disabled: last >= total, onclick: () => turn(wanted.limit) }, "On", icon("right", 18))]);
   }
 
-  function row(track, tracks) {
-    const node = trackRow(track, { tracks, changed: () => {
-      const fresh = row(track, tracks);
-      node.replaceWith(fresh);
-      fresh.querySelector("[title='Fix the genre']")?.focus();
-      root.querySelector(".list-head a").hidden = false;
-    } });
-    return node;
-  }
+  const row = (track, tracks) => trackRow(track, { tracks, changed: () => { root.querySelector(".list-head a").hidden = false; } });
 
   async function turn(step) {
     wanted.offset = Math.max(0, wanted.offset + step);

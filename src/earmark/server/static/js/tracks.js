@@ -46,19 +46,30 @@ export function playButton(track, tracks = [track]) {
  *
  * @param options  tracks (for playing on), score (how alike, 0 to 1), place (number in front), actions (further buttons)
  */
-export function trackRow(track, { tracks, score, place, actions, changed } = {}) {
+export function trackRow(track, options = {}) {
+  const { tracks, score, place, actions, changed } = options;
+  let node = null;
+  const fixed = () => {
+    const fresh = trackRow(track, options);
+    node.replaceWith(fresh);
+    // An undo comes later, to the row that stands there now.
+    node = fresh;
+    fresh.querySelector("[title='Fix the genre']")?.focus();
+    changed?.();
+  };
   const more = actions ?? [
     h("a.icon", { href: `#/library/track/${track.id}`, "aria-label": `Look at ${trackTitle(track)} closely`, title: "Look closely" }, icon("hear", 20)),
-    h("button.icon", { type: "button", "aria-label": `Fix the genre of ${trackTitle(track)}`, title: "Fix the genre", onclick: () => correct(track, changed) }, icon("edit", 20)),
+    h("button.icon", { type: "button", "aria-label": `Fix the genre of ${trackTitle(track)}`, title: "Fix the genre", onclick: () => correct(track, fixed) }, icon("edit", 20)),
     seedButton(track)];
-  return h("li.track", { dataset: { id: track.id } },
+  node = h("li.track", { dataset: { id: track.id } },
     place !== undefined && h("span.place.number.soft", {}, place),
     playButton(track, tracks),
     h("div.names", {}, h("a.title", { href: `#/library/track/${track.id}` }, trackTitle(track)), h("span.artist.soft", {}, [trackArtist(track), track.album].filter(Boolean).join(" · ") || track.folder || "")),
     h("div.heard", {}, genreOf(track), strip(track.probabilities ?? {})),
-    score === undefined ? h("span.share.number.soft", { title: "How sure" }, percent(track.confidence)) : h("span.share", { title: `Likeness ${score.toFixed(2)} of 1` }, h("span.alike", { "aria-hidden": "true" }, h("i", { style: { width: `${100 * Math.max(.03, score)}%` } })), h("span.unseen", {}, `likeness ${score.toFixed(2)}`)),
+    score === undefined ? h("span.share.number.soft", { title: "How sure" }, track.correction ? "" : percent(track.confidence)) : h("span.share", { title: `Likeness ${score.toFixed(2)} of 1` }, h("span.alike", { "aria-hidden": "true" }, h("i", { style: { width: `${100 * Math.max(.03, score)}%` } })), h("span.unseen", {}, `likeness ${score.toFixed(2)}`)),
     h("span.length.number.soft", {}, track.seconds ? clock(track.seconds) : ""),
     h("div.actions", {}, more));
+  return node;
 }
 
 function seedButton(track) {
