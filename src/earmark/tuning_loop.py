@@ -162,8 +162,8 @@ class TuningLoop:
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("adam/"):
-                _, number, key = name.split("/")
-                state.setdefault(int(number), {})[key] = value
+                _, parameter, key = name.split("/")
+                state.setdefault(int(parameter), {})[key] = value
         live = self.optimizer.state_dict()
         if live["state"]:
             # In place: what was recorded knows these tensors and no others.

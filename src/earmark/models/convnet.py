@@ -129,7 +129,12 @@ class Stem(nn.Module):
         if config.picture == "grey":
             colour = self.first.convolution
             grey = nn.Conv2d(
-                1, colour.out_channels, colour.kernel_size[0], config.stem_stride, padding=colour.padding, bias=False
+                1,
+                colour.out_channels,
+                colour.kernel_size[0],
+                config.stem_stride,
+                padding=cast(tuple[int, int], colour.padding),
+                bias=False,
             )
             with torch.no_grad():
                 # The same grey in all three channels gives the sum of the channels' kernels, exactly.
