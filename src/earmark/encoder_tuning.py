@@ -21,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earmark.augment import masks
 from earmark.encoder_learner import EncoderTuneLearner, TuneConfig
 from earmark.errors import InputError, StoreError
 from earmark.metrics import log_softmax
@@ -261,14 +260,19 @@ def _pieces(
     for row, segment in zip(rows, chosen, strict=True):
         piece = np.array(features[row] if sees else features[row, segment])
         if piece.ndim == 2:
-            longest = (int(masked * piece.shape[0]), int(masked * piece.shape[1]))
             mean = piece.mean()
-            upright, across = masks(generator, piece.shape[0], piece.shape[1], longest)
-            piece[upright] = mean
-            piece[:, across] = mean
+            piece[_stretch(generator, piece.shape[0], masked)] = mean
+            piece[:, _stretch(generator, piece.shape[1], masked)] = mean
         pieces.append(piece)
     batch = torch.from_numpy(np.stack(pieces)).to(device)
     return network.windows.pieces(batch) if sees else batch
+
+
+def _stretch(generator: np.random.Generator, size: int, masked: float) -> slice:
+    """A stretch to blank, of any length up to a share of the whole."""
+    length = int(generator.integers(0, int(masked * size) + 1))
+    first = int(generator.integers(0, size - length + 1))
+    return slice(first, first + length)
 
 
 def _score(
