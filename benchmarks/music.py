@@ -60,9 +60,8 @@ def main() -> None:
     for name, found in times.items():
         print(f"{name:<32} {min(found):5.1f} ms best  {np.median(found):5.1f} ms median")
     first, second, _ = times.values()
-    print(
-        f"music over front end: {min(second) / min(first):.2f} (best), {np.median(second) / np.median(first):.2f} (median)"
-    )
+    best, middle = min(second) / min(first), np.median(second) / np.median(first)
+    print(f"music over front end: {best:.2f} (best), {middle:.2f} (median)")
 
 
 if __name__ == "__main__":
