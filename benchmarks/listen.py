@@ -102,19 +102,22 @@ def agreement(classifier: Classifier, folder: Path, stretches: int = 4) -> dict[
     """What stretches of songs say beside what 30 s of the same songs say."""
     rate, unsure_below = classifier.bundle.front_end.sample_rate, classifier.bundle.unsure_below
     raw, whole, lengths = [], [], []
+
+    def hear(samples: NDArray[np.float32]) -> list[float]:
+        return list(classifier.classify_samples(samples, rate).timeline[0].probabilities.values())
+
     for path in find_audio(folder):
         try:
             samples = load(path, rate, seconds=30.0).samples
-            answer = classifier.window_probabilities(classifier.look(samples)[None])[0][0]
+            answer = hear(samples)
         except AudioError:
             continue
         for after in AFTER:
             for first in np.linspace(0, len(samples) - after * rate, stretches).astype(int):
-                picture = classifier.look(samples[first : first + after * rate])
-                raw.append(classifier.window_probabilities(picture[None])[0][0])
+                raw.append(hear(samples[first : first + after * rate]))
                 whole.append(answer)
                 lengths.append(after)
-    said, truth, seconds = np.stack(raw), np.stack(whole), np.array(lengths)
+    said, truth, seconds = np.array(raw), np.array(whole), np.array(lengths)
 
     def loss(exponent: float) -> float:
         evened = np.exp(np.log(np.maximum(said, 1e-12)) * ((seconds / 30) ** exponent)[:, None])

@@ -256,10 +256,6 @@ class Classifier:
         if (rest := windows.rest()) is not None:
             yield start + rest[0] / self._rate, rest[1]
 
-    def look(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """What the network sees of mono samples at the bundle's rate, at most a window: uint8 (bins, columns)."""
-        return spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
-
     def hear(
         self, heard: Hearing, begin: float, samples: NDArray[np.float32], on_window: OnWindow | None = None
     ) -> None:
@@ -282,7 +278,7 @@ class Classifier:
         if not np.any(samples):
             heard.silent = True
             return
-        picture = self.look(samples)
+        picture = spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
         if on_window is not None:
             on_window(begin, picture)
         probabilities, embeddings = self.window_probabilities(picture[None])

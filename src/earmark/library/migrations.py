@@ -103,9 +103,10 @@ _SECOND = (
     f"CREATE INDEX listed_path ON tracks (standing, path, {_FILTERS})",
     f"CREATE INDEX listed_artist ON tracks (standing, artist COLLATE NOCASE, album COLLATE NOCASE, "
     f"title COLLATE NOCASE, path, {_FILTERS})",
+    f"CREATE INDEX listed_title ON tracks (standing, title COLLATE NOCASE, path, {_FILTERS})",
     f"CREATE INDEX listed_label ON tracks (standing, {_FILTERS}, path)",
     f"CREATE INDEX listed_confidence ON tracks (standing, sure, path, {_FILTERS})",
-    f"CREATE INDEX listed_rest ON tracks (standing, year, seconds, done, title COLLATE NOCASE, path, {_FILTERS})",
+    f"CREATE INDEX listed_rest ON tracks (standing, year, seconds, done, path, {_FILTERS})",
     "CREATE INDEX listed_correction ON tracks (correction) WHERE correction IS NOT NULL",
 )
 _STEPS: dict[int, Sequence[str]] = {1: _SECOND}
