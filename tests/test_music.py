@@ -95,9 +95,8 @@ def test_eighth_notes_between_do_not_double_a_moderate_tempo() -> None:
 def test_gain_changes_loudness_alone(gain: float, bpm: int) -> None:
     samples = clicks(bpm, 12.0)
     plain, other = measured(samples), measured(samples * np.float32(10 ** (gain / 20)))
-    for name in ("tempo", "tempo_confidence", "beat_strength", "key_confidence", "dynamics"):
+    for name in ("tempo", "tempo_confidence", "beat_strength", "dynamics"):
         assert getattr(plain, name) == pytest.approx(getattr(other, name), abs=0.011), name
-    assert other.key == plain.key
     assert plain.loudness is not None and other.loudness is not None
     # Knocks at the edge of the relative gate fall to either side.
     assert other.loudness == pytest.approx(plain.loudness + gain, abs=0.4)
@@ -128,13 +127,14 @@ def test_windows_of_one_track_speak_together_and_short_ones_stand_back() -> None
     assert measured(first, second, track[-2 * RATE :]).tempo == pytest.approx(126, rel=0.002)
 
 
-def test_the_envelope_is_librosas() -> None:
-    librosa = pytest.importorskip("librosa")
-    samples = clicks(97, 8.0)
-    bands = weighted_sums(samples, 1024, 512, np.ascontiguousarray(mel_filters(RATE, 1024, 32).T))
-    decibels = band_decibels(bands)
-    theirs = librosa.onset.onset_strength(S=decibels.T, sr=RATE, hop_length=512, center=False, detrend=False)
-    np.testing.assert_allclose(onset_envelope(decibels), theirs[1:], atol=1e-4)
+def test_the_envelope_is_the_rise_and_gain_does_not_show() -> None:
+    """The definition of ``librosa.onset.onset_strength``, whose compiler would take half a minute here."""
+    weights = np.ascontiguousarray(mel_filters(RATE, 1024, 32).T)
+    knock = clicks(60, 3.0, first=1.0)
+    rises = [onset_envelope(band_decibels(weighted_sums(gain * knock, 1024, 512, weights))) for gain in (1, 0.1)]
+    np.testing.assert_allclose(rises[0], rises[1], atol=1e-2)
+    begins = {round((0.5 + frame) * 512 / RATE) for frame in np.flatnonzero(rises[0] > 0.5 * rises[0].max())}
+    assert begins == {1, 2}
 
 
 def test_periodicity_of_a_period_is_one_there() -> None:
@@ -165,6 +165,13 @@ def test_cadences_name_their_key(tonic: int, minor: bool) -> None:
 def test_tuning_does_not_matter(detune: float) -> None:
     found = key_of(pitch_classes(cadence(9, True, detune), RATE))
     assert found is not None and found.name == "A minor"
+
+
+def test_gain_leaves_the_key() -> None:
+    samples = cadence(4, True)
+    keys = [key_of(pitch_classes(samples * np.float32(gain), RATE)) for gain in (1.0, 0.013, 1.7)]
+    assert all(key is not None and key.name == "E minor" for key in keys)
+    assert [key.confidence for key in keys if key] == pytest.approx([keys[0].confidence] * 3, abs=0.02)  # type: ignore[union-attr]
 
 
 def test_pitch_classes_are_where_librosa_hears_them() -> None:
