@@ -225,7 +225,7 @@ def main() -> None:
                         ("ours", ours, process),
                         ("plain FastAPI and librosa", plain, other),
                     ):
-                        count, used = max(options.rounds, 2 * clients), processor_time(server)
+                        count, used = max(options.rounds, clients), processor_time(server)
                         found = load(port, path, clients, count)
                         found["CPU ms"] = 1000 * (processor_time(server) - used) / count
                         pair.append(found)
