@@ -56,7 +56,6 @@ def spooled(place: Path) -> list[Path]:
 
 # The command line takes a second for each, so that few have to show much.
 OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
-    ({}, []),
     ({"timeline": True, "top_k": 2}, ["--timeline", "--top-k", "2"]),
     ({"windows": 1, "timeline": True}, ["--timeline", "--windows", "1"]),
 ]
