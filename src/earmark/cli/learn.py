@@ -92,7 +92,7 @@ def crossval(
             progress=progress,
         )  # fmt: skip
         run = engine.crossval(
-            data, learner, make_protocol(data, protocol, folds=folds, seeds=_seeds(seeds)), output, jobs=jobs,
+            data, learner, make_protocol(data, protocol, folds=folds, seeds=whole_numbers(seeds)), output, jobs=jobs,
             device=chosen, calibrate=calibrate, leak_tests=leak_tests, command=sys.argv, progress=progress,
         )  # fmt: skip
         page = _report(run)
@@ -224,7 +224,8 @@ def model_summary(
     out.print(f"Non-trainable params: {found.frozen:,}")
 
 
-def _seeds(text: str) -> list[int]:
+def whole_numbers(text: str) -> list[int]:
+    """The seeds that a user typed, for example ``0,1,2``."""
     from earmark.errors import InputError
 
     try:
