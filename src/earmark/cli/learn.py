@@ -134,7 +134,7 @@ def crossval(
                 device=chosen, progress=progress,
             )  # fmt: skip
         run = engine.crossval(
-            data, learner, make_protocol(data, protocol, folds=folds, seeds=_seeds(seeds)), output, jobs=jobs,
+            data, learner, make_protocol(data, protocol, folds=folds, seeds=whole_numbers(seeds)), output, jobs=jobs,
             device=chosen, calibrate=calibrate, leak_tests=leak_tests, command=sys.argv, progress=progress,
         )  # fmt: skip
         page = _report(run)
@@ -299,7 +299,8 @@ def _head_training(
     return TrainingConfig(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
-def _seeds(text: str) -> list[int]:
+def whole_numbers(text: str) -> list[int]:
+    """The seeds that a user typed, for example ``0,1,2``."""
     from earmark.errors import InputError
 
     try:
