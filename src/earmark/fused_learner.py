@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.baselines import BASELINES, Baseline, FittedBaseline
+from earmark.errors import InputError
 from earmark.features import SPECTROGRAM
 from earmark.learners import Features, Targets
 from earmark.metrics import log_softmax
+from earmark.models.convnet_config import FineTuneConfig
 from earmark.musical_features import SIZE, musical_features
 from earmark.progress import Progress, silent
 from earmark.tuned_learner import FineTuneLearner, FittedMembers
@@ -146,3 +148,48 @@ def musical(spectrograms: NDArray[np.uint8]) -> NDArray[np.float32]:
             _kept[key] = musical_features(levels[None])[0]
         rows[number] = _kept[key]
     return rows
+
+
+TUNED_GRU, FUSED = "tuned-gru", "tuned-gru+musical"
+
+
+def tuned_names() -> tuple[str, ...]:
+    """All names that :func:`make_tuned` knows."""
+    return (TUNED_GRU, FUSED)
+
+
+def make_tuned(
+    name: str,
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    backbone: str | None = None,
+    kind: str = "mel",
+) -> FineTuneLearner | FusedLearner:
+    """The fine-tuned network by name, with its usual settings where none are given.
+
+    Parameters
+    ----------
+    name
+        ``"tuned-gru"``, or ``"tuned-gru+musical"`` with the machine beside it.
+    epochs, batch_size, learning_rate
+        See :class:`earmark.models.convnet_config.FineTuneConfig`.
+    backbone
+        Where MobileNetV2's weights are.
+    kind
+        Of the front end; the machine needs ``"mel"``.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or a setting makes no sense.
+    """
+    if name not in tuned_names():
+        raise InputError(f"There is no fine-tuned model called {name!r}; there are: {', '.join(tuned_names())}.")
+    if name == FUSED and kind != "mel":
+        raise InputError(f"The model {FUSED} learns from mel spectrograms; use --kind mel, or --model {TUNED_GRU}.")
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    training = FineTuneConfig(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    network = FineTuneLearner(training=training, backbone=backbone)
+    return FusedLearner(network) if name == FUSED else network

@@ -180,7 +180,10 @@ def make_learner(name: str, training: TrainingConfig | None = None) -> Learner:
     from earmark.errors import InputError
 
     if name not in _MAKERS:
-        raise InputError(f"There is no model called {name!r}. Choose one of: {', '.join(_MAKERS)}.")
+        raise InputError(
+            f"There is no model called {name!r}. Choose one of: {', '.join(_MAKERS)}; or, where there are "
+            "spectrograms, tuned-gru or tuned-gru+musical."
+        )
     return _MAKERS[name](training or TrainingConfig())
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from earmark.cli.chosen_model import head_training, tuned_network
 from earmark.cli.console import SOME_FAILED, console, progress_bar
 
 if TYPE_CHECKING:
     from earmark.extract import Failure
-    from earmark.models.config import TrainingConfig
+    from earmark.learners import Learner
     from earmark.reproduce import Reproduction
     from earmark.runs import Run
 
@@ -57,10 +58,15 @@ Layer = Annotated[
 ]
 UsualEpochs = Annotated[
     int | None,
-    typer.Option("--epochs", help="Passes over the training clips.  [default: 100; tuned: 10]", show_default=False),
+    typer.Option(
+        "--epochs",
+        help="Passes over the training clips.  [default: 100; tuned-gru: 40; tuned: 10]",
+        show_default=False,
+    ),
 ]
 UsualBatchSize = Annotated[
-    int | None, typer.Option("--batch-size", help="Clips per step.  [default: 128; tuned: 8]", show_default=False)
+    int | None,
+    typer.Option("--batch-size", help="Clips per step.  [default: 128; tuned-gru: 32; tuned: 8]", show_default=False),
 ]
 UsualLearningRate = Annotated[
     float | None,
@@ -84,7 +90,11 @@ def crossval(
     dataset: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the run.")] = Path("runs/crossval"),
     model: Annotated[
-        str, typer.Option(help="What to train; a wrong name lists them. tuned: all of a --backbone.")
+        str,
+        typer.Option(
+            help="What to train; a wrong name lists them. tuned-gru+musical is what ships; tuned: all of another "
+            "--backbone."
+        ),
     ] = "tl-cnn-gru",
     protocol: Annotated[
         str | None,
@@ -112,14 +122,17 @@ def crossval(
     from earmark import crossval as engine
     from earmark.encoder_learning import other_backbone, prepare_encoder
     from earmark.folds import make_protocol
-    from earmark.learners import Learner, make_learner
+    from earmark.fused_learner import tuned_names
+    from earmark.learners import make_learner
     from earmark.prepare import prepare
     from earmark.training import pick_device
 
     learner: Learner
     other = other_backbone(backbone, model)
-    if other is None:
-        learner = make_learner(model, _head_training(epochs, batch_size, learning_rate, layer))
+    if other is None and model in tuned_names():
+        learner = tuned_network(model, epochs, batch_size, learning_rate, layer, backbone, kind)
+    elif other is None:
+        learner = make_learner(model, head_training(epochs, batch_size, learning_rate, layer))
     chosen = pick_device(device)
     with progress_bar() as progress:
         if other is not None:
@@ -145,7 +158,12 @@ def crossval(
 def train(
     dataset: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")] = Path("my.earmark"),
-    model: Annotated[str, typer.Option(help="tl-cnn or tl-cnn-gru; tuned: all of a --backbone.")] = "tl-cnn-gru",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="tl-cnn or tl-cnn-gru; tuned-gru or tuned-gru+musical, as ships; tuned: all of another --backbone."
+        ),
+    ] = "tl-cnn-gru",
     protocol: Annotated[
         str | None, typer.Option(help="For the cross-validation that comes first.", show_default=False)
     ] = None,
@@ -165,15 +183,19 @@ def train(
     from earmark import train as engine
     from earmark.encoder_learning import other_backbone, prepare_encoder, train_encoder
     from earmark.folds import make_protocol
+    from earmark.fused_learner import tuned_names
     from earmark.learners import HeadLearner
     from earmark.models.backbone import load_backbone
     from earmark.models.config import HeadConfig
     from earmark.prepare import prepare
     from earmark.training import pick_device
 
+    learner: Learner
     other = other_backbone(backbone, model)
-    if other is None:
-        training = _head_training(epochs, batch_size, learning_rate, layer)
+    if other is None and model in tuned_names():
+        learner = tuned_network(model, epochs, batch_size, learning_rate, layer, backbone, kind)
+    elif other is None:
+        training = head_training(epochs, batch_size, learning_rate, layer)
         learner = HeadLearner(HeadConfig(model), training)  # type: ignore[arg-type]
     chosen = pick_device(device)
     with progress_bar() as progress:
@@ -283,20 +305,6 @@ def model_summary(
     out.print(f"Total params: {found.total:,}")
     out.print(f"Trainable params: {found.trainable:,}")
     out.print(f"Non-trainable params: {found.frozen:,}")
-
-
-def _head_training(
-    epochs: int | None, batch_size: int | None, learning_rate: float | None, layer: str | None
-) -> TrainingConfig:
-    from earmark.errors import InputError
-    from earmark.models.config import TrainingConfig
-
-    if layer is not None:
-        raise InputError(
-            "MobileNetV2 has no layers of one width to choose from; leave --layer out, or give --backbone."
-        )
-    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    return TrainingConfig(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def whole_numbers(text: str) -> list[int]:
