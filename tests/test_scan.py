@@ -281,6 +281,24 @@ def test_a_file_that_takes_too_long_is_given_up(
     assert heard(library)["long.wav"] == "hiss"
 
 
+def test_a_long_file_is_given_its_time_while_it_gets_on(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "mix.wav", sound("hiss", 600.0), RATE)
+    task = Task(str(tmp_path / "mix.wav"), 0)
+    with Pool(bundle, jobs=1) as pool:
+        assert all(outcome.problem is None for outcome in pool.run([task]))
+        begun = time.monotonic()
+        assert all(outcome.problem is None for outcome in pool.run([task]))
+        half = (time.monotonic() - begun) / 2
+        monkeypatch.setattr("earmark.library.pool.BASE_SECONDS", half)
+        monkeypatch.setattr("earmark.library.pool.SECONDS_PER_MB", 0.0)
+        # Twenty windows: each takes a tenth of that.
+        assert [outcome.problem for outcome in pool.run([task])] == [None]
+    with Pool(bundle, jobs=1, time_limit=half) as pool:
+        assert [outcome.problem for outcome in pool.run([task])] == ["too-slow"]
+
+
 def test_a_worker_that_dies_costs_one_file(bundle: Path, music: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", sound("hiss", 400.0), RATE)
     files = [tmp_path / "long.wav", *sorted(music.glob("*.wav"))]

@@ -54,7 +54,7 @@ JobsOption = Annotated[
 LimitOption = Annotated[
     float | None,
     typer.Option(
-        help="Give a file up after so many seconds. Default: 60, and 1 for each megabyte.",
+        help="Give a file up after so many seconds. Default: 60, and 1 for each megabyte, without getting on.",
         min=0.1,
         show_default=False,
     ),
