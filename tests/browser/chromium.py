@@ -166,8 +166,14 @@ class Page:
         return found[0]
 
     def click(self, css: str, text: str = "") -> None:
-        """Press the first thing that fits."""
-        self.press(self.one(css, text))
+        """Press the first thing that fits; once more if it was just being drawn anew."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        __tracebackhide__ = True
+        try:
+            self.press(self.one(css, text))
+        except StaleElementReferenceException:
+            self.press(self.one(css, text))
 
     def press(self, element: WebElement) -> None:
         """Press it, scrolled to the middle, where no bar of the page lies over it."""

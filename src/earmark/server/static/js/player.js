@@ -96,14 +96,14 @@ audio.addEventListener("error", () => {
   toast(`This browser cannot play ${item.title}: it does not know the format, or the file is gone.`);
   close();
 });
-for (const name of ["play", "pause", "seeked", "durationchange"]) audio.addEventListener(name, changed);
+for (const name of ["pause", "seeked", "durationchange"]) audio.addEventListener(name, changed);
 
 // timeupdate comes four times a second; a play head that moves smoothly needs every frame.
 function frame() {
-  if (!audio.paused) changed();
-  requestAnimationFrame(frame);
+  changed();
+  if (!audio.paused) requestAnimationFrame(frame);
 }
-requestAnimationFrame(frame);
+audio.addEventListener("play", () => requestAnimationFrame(frame));
 
 const bar = document.getElementById("player");
 const title = h("b"), subtitle = h("span"), now = h("span.number"), whole = h("span.number");

@@ -70,7 +70,10 @@ export function mount(root, { about, params }) {
     wanted.offset = Math.max(0, wanted.offset + step);
     await load();
     root.scrollIntoView();
-    say(found.textContent);
+    // The buttons are new ones: the focus stays on the way, or turns round at an end.
+    const [before, after] = pages.querySelectorAll("button");
+    [step > 0 ? after : before, step > 0 ? before : after].find(button => button && !button.disabled)?.focus({ preventScroll: true });
+    say(pages.querySelector("span")?.textContent ?? "");
   }
 
   function reset() {
