@@ -130,16 +130,20 @@ class Repeated:
         ordered = sorted(rows.items(), key=lambda row: (models.index(row[0][0]), row[0][1]))
         return tuple(
             Finding(
-                model, matched, tuple(where.epochs for where, _ in pairs), key, pairs[0][1].name,
-                *(
-                    Spread.of([getattr(item, figure) for _, item in pairs])
-                    for figure in ("before", "after", "step", "shuffled")
-                ),
+                model,
+                matched,
+                tuple(where.epochs for where, _ in pairs),
+                key,
+                name=pairs[0][1].name,
+                before=Spread.of([item.before for _, item in pairs]),
+                after=Spread.of([item.after for _, item in pairs]),
+                step=Spread.of([item.step for _, item in pairs]),
+                shuffled=Spread.of([item.shuffled for _, item in pairs]),
                 step_fits=sum(item.step_fits for _, item in pairs),
                 fits=sum(item.fits for _, item in pairs),
             )
             for (model, matched, key), pairs in ordered
-        )  # fmt: skip
+        )
 
     def of_claim(self) -> tuple[Finding, ...]:
         """The findings with the network that the claim is about."""
