@@ -14,7 +14,7 @@ import numpy as np
 
 from earmark.dataset import load_dataset
 from earmark.embeddings import with_features
-from earmark.features import MEL
+from earmark.features import MEL, MUSICAL
 from earmark.files import atomic_write
 from earmark.models.backbone import load_backbone
 
@@ -31,7 +31,9 @@ def main() -> None:
     if dataset.spectrograms is None or not dataset.is_gtzan or len(dataset) != 1000:
         parser.error(f"{arguments.source} does not hold spectrograms of GTZAN's 1000 clips")
     backbone = load_backbone(arguments.backbone)
-    dataset = with_features(with_features(dataset, backbone=backbone), needed=MEL)
+    dataset = with_features(dataset, backbone=backbone)
+    for name in (MEL, MUSICAL):
+        dataset = with_features(dataset, needed=name)
     arrays = {
         "ids": np.array(dataset.ids),
         **{name: rows.astype(np.float16) for name, rows in dataset.features.items()},

@@ -18,7 +18,7 @@ from earmark.folds import make_protocol
 from earmark.learners import make_learner
 
 # Cheapest first, so that a stopped making leaves as many finished runs as it can.
-MODELS = ("majority", "nearest", "mel-logistic", "mfcc-svm", "tl-cnn", "tl-cnn-gru")
+MODELS = ("majority", "nearest", "mel-logistic", "mfcc-svm", "musical-svm", "tl-cnn", "tl-cnn-gru")
 PROTOCOLS = ("artist5", "fault-filtered", "random10")
 SEEDS = (0, 1, 2)
 

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# On a machine with other work any example can take long; timing decides no test.
+settings.register_profile("earmark", deadline=None)
+settings.load_profile("earmark")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from earmark.dataset import Clip, Dataset, assign_groups, make_dataset
+from earmark.musical_features import SIZE
 
 
 def blobs(clips: int = 60, labels: int = 3, *, features: int = 12, spread: float = 1.0, artists: int = 5) -> Dataset:
@@ -21,6 +22,11 @@ def blobs(clips: int = 60, labels: int = 3, *, features: int = 12, spread: float
     return make_dataset(
         "blobs",
         assign_groups(names),
-        features={"mobilenet_v2": table, "mfcc_statistics": table, "mel_statistics": table},
+        features={
+            "mobilenet_v2": table,
+            "mfcc_statistics": table,
+            "mel_statistics": table,
+            "musical": np.resize(table.T, (SIZE, clips)).T,
+        },
         thumbnails=generator.integers(0, 256, (clips, 8, 16), dtype=np.uint8),
     )

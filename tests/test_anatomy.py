@@ -11,9 +11,11 @@ import pytest
 
 from earmark import anatomy
 from earmark.anatomy import Anatomy, Claim, Condition, explain
+from earmark.anatomy_seeds import Repeated, Spread, explain_seeds
 from earmark.dataset import Clip, Dataset, make_dataset
 from earmark.errors import InputError
 from earmark.report.anatomy_page import anatomy_html, sentences
+from earmark.report.anatomy_seeds_view import markdown_over, sentences_over
 from earmark.run_scores import accuracy, best_epochs, fold_accuracies, matching_epochs
 from page_checks import Page
 
@@ -99,7 +101,7 @@ def test_finished_runs_are_read_and_other_settings_stand_beside_them(
 
 
 def test_the_page_is_whole_and_its_sentences_follow_the_figures(found: Anatomy) -> None:
-    page = Page(anatomy_html(found))
+    page = Page(anatomy_html(Repeated((found,))))
     page.check()
     for sentence in sentences(found):
         assert sentence in page.text
@@ -113,9 +115,52 @@ def test_the_page_is_whole_and_its_sentences_follow_the_figures(found: Anatomy) 
     said = sentences(other)
     assert "could be the claimed step" in said[0]
     assert "Step and both figures of the claim are met by: cross-validation itself" in said[1]
-    text = Page(anatomy_html(other)).text
+    text = Page(anatomy_html(Repeated((other,)))).text
     assert "The report publishes no accuracies of single folds" in text
     assert text != page.text
+
+
+def test_over_seeds_every_figure_is_a_mean_and_agreement_is_counted(dataset: Dataset, tmp_path: Path) -> None:
+    options = {"epochs": 3, "folds": FOLDS, "jobs": 1, "claim": Claim(0.5, 0.9, False)}
+    over = explain_seeds(dataset, tmp_path, [0, 4], **options)
+    assert over.seeds == (0, 4)
+    assert explain(dataset, tmp_path / "seed-4", seed=4, **options).to_dict() == over.experiments[1].to_dict()
+    for key in ("honest", "kept", "best-fold"):
+        alone = [by_key(one.conditions[0])[key] for one in over.experiments]
+        item = over.finding(key)
+        assert item.step.values == tuple(one.step for one in alone)
+        assert item.step.mean == pytest.approx(np.mean([one.after - one.before for one in alone]))
+        assert (item.step_fits, item.fits) == (sum(a.step_fits for a in alone), sum(a.fits for a in alone))
+        assert item.step.low is not None and item.step.low <= item.step.mean <= (item.step.high or 0)
+    page = Page(anatomy_html(over))
+    page.check()
+    text = markdown_over(over)
+    for sentence in sentences_over(over):
+        assert sentence in page.text and sentence in text
+    assert "seeds 0 and 4" in page.text
+    assert "one deal of the clips" not in page.text
+    saved = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
+    assert saved["findings"] == json.loads(json.dumps(over.to_dict()["findings"]))
+    for seeds in ([], [1, 1]):
+        with pytest.raises(InputError, match="none of them twice"):
+            explain_seeds(dataset, tmp_path, seeds, **options)
+
+
+def test_a_network_that_one_seed_lacks_is_counted_over_the_others(found: Anatomy) -> None:
+    full = tuple(where for where in found.conditions if not where.matched)
+    matched = replace(full[0], matched=True, epochs=1)
+    over = Repeated((replace(found, conditions=full), replace(found, conditions=(*full, matched), seed=1)))
+    counted = {(item.model, item.matched): item.seeds for item in over.findings}
+    assert counted == {("tl-cnn-gru", False): 2, ("tl-cnn-gru", True): 1, ("tl-cnn", False): 2}
+    assert [item.model for item in over.findings] == sorted((i.model for i in over.findings), reverse=True)
+    Page(anatomy_html(over)).check()
+
+
+def test_interval_of_a_mean_is_students() -> None:
+    figure = Spread.of([0.1, 0.2, 0.3])
+    # t(0.975, 2) = 4.30265 (any printed table); the standard error of these is 0.1 / sqrt(3).
+    assert figure.high == pytest.approx(0.2 + 4.30265 * 0.1 / 3**0.5, rel=1e-5)
+    assert Spread.of([0.4]).low is None
 
 
 def test_a_claim_must_be_two_accuracies(dataset: Dataset, tmp_path: Path) -> None:

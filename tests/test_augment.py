@@ -4,95 +4,146 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.augment import masks, mixing, shift_bands, stretch_time, vary
+from earmark.augment import RANGE_DB, blank, crop, rescale, vary, warp
 from earmark.errors import InputError
 from earmark.models.convnet_config import AugmentConfig
 
 NOTHING = AugmentConfig(
-    stretch=0, pitch=0, gain=0, contrast=0, tilt=0, equaliser=0, noise=0, mask_bands=0, mask_columns=0, mixup=0
+    amount=1, stretch=0, pitch=0, contrast=0, tilt=0, equaliser=0, noise=0, band_limit=0, masks=0, mixup=0
 )
 
 
-def _picture(seed: int = 0, bins: int = 32, columns: int = 60) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (bins, columns), dtype=np.uint8)
+def _pictures(seed: int = 0, count: int = 3, bins: int = 32, columns: int = 60) -> torch.Tensor:
+    """Spectrograms that use the whole range, as the front end makes them."""
+    levels = np.random.default_rng(seed).integers(0, 256, (count, bins, columns), dtype=np.uint8)
+    levels[:, 0, 0], levels[:, -1, -1] = 255, 0
+    return torch.from_numpy(levels)
+
+
+def _chance(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _only(**amounts: float) -> AugmentConfig:
+    return AugmentConfig(**{**vars(NOTHING), **amounts})
 
 
 def test_no_amounts_change_nothing() -> None:
-    picture = _picture()
-    assert np.array_equal(vary(picture, np.random.default_rng(1), NOTHING), picture)
+    pictures = _pictures()
+    assert torch.allclose(vary(pictures, _chance(), NOTHING), pictures / 255.0, atol=1e-4)
+    everything = AugmentConfig(amount=0.0)
+    assert torch.allclose(vary(pictures, _chance(), everything), pictures / 255.0, atol=1e-4)
 
 
 def test_the_same_generator_gives_the_same_version_and_another_gives_another() -> None:
-    picture, config = _picture(), AugmentConfig()
-    first = vary(picture, np.random.default_rng(3), config)
-    assert np.array_equal(first, vary(picture, np.random.default_rng(3), config))
-    assert not np.array_equal(first, vary(picture, np.random.default_rng(4), config))
+    pictures, config = _pictures(), AugmentConfig()
+    first = vary(pictures, _chance(3), config)
+    assert torch.equal(first, vary(pictures, _chance(3), config))
+    assert not torch.equal(first, vary(pictures, _chance(4), config))
 
 
 @given(bins=st.integers(1, 12), columns=st.integers(1, 12), seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=40)
-def test_any_shape_keeps_its_shape_and_type(bins: int, columns: int, seed: int) -> None:
-    varied = vary(_picture(seed, bins, columns), np.random.default_rng(seed), AugmentConfig(pitch=5, stretch=0.3))
-    assert varied.shape == (bins, columns)
-    assert varied.dtype == np.uint8
+def test_any_shape_keeps_its_shape_and_its_range(bins: int, columns: int, seed: int) -> None:
+    varied = vary(_pictures(seed, 2, bins, columns), _chance(seed), AugmentConfig(amount=1, pitch=5, noise=1))
+    assert varied.shape == (2, bins, columns)
+    assert bool(torch.isfinite(varied).all())
+    assert float(varied.min()) >= 0
+    assert float(varied.max()) <= 1
 
 
-def test_a_gain_moves_all_levels_alike_and_a_tilt_turns_them() -> None:
-    flat = np.full((33, 8), 128, np.uint8)
-    louder = vary(flat, np.random.default_rng(0), AugmentConfig(**{**vars(NOTHING), "gain": 0.1}))
-    assert len(np.unique(louder)) == 1
-    assert louder[0, 0] != 128
-    tilted = vary(flat, np.random.default_rng(0), AugmentConfig(**{**vars(NOTHING), "tilt": 0.1})).astype(int)
-    steps = np.diff(tilted[:, 0])
-    assert abs(tilted[0, 0] + tilted[-1, 0] - 256) <= 1
-    assert np.all(steps >= 0) or np.all(steps <= 0)
-    assert np.ptp(tilted[0]) == 0
+def test_a_filter_adds_the_same_decibels_in_every_column() -> None:
+    pictures = _pictures()
+    for amounts in ({"tilt": 6.0}, {"equaliser": 6.0}):
+        varied = vary(pictures, _chance(), _only(**amounts))
+        inside = (varied > 0.02) & (varied < 0.98) & (pictures > 5) & (pictures < 250)
+        for clip in range(3):
+            # Scaling to its own range is one factor per clip, so what a band gained is the same line in all columns.
+            for band in range(4, 28):
+                kept = inside[clip, band]
+                before, after = pictures[clip, band, kept].double() / 255, varied[clip, band, kept].double()
+                slope = np.polyfit(before.numpy(), after.numpy(), 1)
+                assert np.abs(np.polyval(slope, before.numpy()) - after.numpy()).max() < 1e-3
 
 
-def test_a_click_comes_earlier_when_played_faster() -> None:
-    click = np.zeros((1, 101), np.float32)
-    click[0, 50] = 1
-    faster, slower = stretch_time(click, 1.25, 0.0), stretch_time(click, 0.8, 0.0)
-    assert faster[0].argmax() == 40
-    assert abs(int(slower[0].argmax()) - 62) <= 1
-    assert np.array_equal(stretch_time(click, 1.0, 0.7), click)
+def test_a_noise_floor_fills_the_gaps_and_leaves_the_loud_parts() -> None:
+    pictures = torch.zeros(64, 32, 60, dtype=torch.uint8)
+    pictures[:, :, ::2] = 255
+    varied = vary(pictures, _chance(), _only(noise=1.0))
+    assert float(varied[:, :, ::2].mean()) > 0.9
+    # Levels are scaled to the range that is left, so the floor scatters above 0 and stays below the sound.
+    assert 0.05 < float(varied[:, :, 1::2].mean()) < 0.8
 
 
-def test_a_tone_moves_by_whole_bands_and_edges_are_continued() -> None:
-    tone = np.zeros((8, 3), np.float32)
-    tone[2] = 1
-    assert shift_bands(tone, 3)[:, 0].argmax() == 5
-    ramp = np.arange(5, dtype=np.float32)[:, None]
-    assert shift_bands(ramp, 2)[:, 0].tolist() == [0, 0, 0, 1, 2]
-    assert shift_bands(ramp, -2)[:, 0].tolist() == [2, 3, 4, 4, 4]
+def test_a_band_limit_silences_what_lies_above_and_nothing_below() -> None:
+    pictures = torch.full((16, 64, 20), 200, dtype=torch.uint8)
+    varied = vary(pictures, _chance(), _only(band_limit=1.0))
+    kept = varied[:, :, 0]
+    assert torch.allclose(kept[:, :28], torch.ones(16, 28), atol=1e-4)
+    assert torch.all(kept[:, 1:] - kept[:, :-1] <= 1e-5)
+    assert float(kept[:, -1].median()) < 0.2
+
+
+def test_a_click_comes_earlier_when_played_faster_and_a_tone_moves_up() -> None:
+    click = torch.zeros(2, 1, 101)
+    click[:, 0, 50] = 1
+    played = warp(click, torch.tensor([1.25, 0.8]), torch.zeros(2), torch.zeros(2))
+    assert int(played[0, 0].argmax()) == 40
+    assert abs(int(played[1, 0].argmax()) - 62) <= 1
+    tone = torch.zeros(3, 8, 5)
+    tone[:, 2] = 1
+    moved = warp(tone, torch.ones(3), torch.tensor([3.0, -1.0, 0.5]), torch.zeros(3))
+    assert moved[:, :, 0].argmax(dim=1).tolist()[:2] == [5, 1]
+    assert torch.allclose(moved[2, 2:4, 0], torch.tensor([0.5, 0.5]), atol=1e-5)
+    ramp = torch.arange(5.0)[None, :, None].expand(1, 5, 3)
+    edges = warp(ramp, torch.ones(1), torch.tensor([2.0]), torch.zeros(1))
+    assert torch.allclose(edges[0, :, 0], torch.tensor([0.0, 0, 0, 1, 2]), atol=1e-5)
+
+
+def test_scaling_spans_the_range_and_forgets_the_level() -> None:
+    decibels = torch.randn(4, 8, 9) * 10
+    scaled = rescale(decibels)
+    assert torch.allclose(scaled.amin(dim=(1, 2)), torch.zeros(4))
+    assert torch.allclose(scaled.amax(dim=(1, 2)), torch.ones(4))
+    assert torch.allclose(scaled, rescale(decibels + 12.0), atol=1e-5)
+    deep = torch.tensor([[[0.0, -200.0, -RANGE_DB / 2]]])
+    assert torch.allclose(rescale(deep), torch.tensor([[[1.0, 0.0, 0.5]]]))
+
+
+def test_crops_begin_where_they_are_told() -> None:
+    pictures = torch.arange(40.0).reshape(1, 1, 1, 40).expand(3, 2, 4, 40)
+    found = crop(pictures, torch.tensor([0, 7, 30]), 10)
+    assert found.shape == (3, 2, 4, 10)
+    assert found[:, 0, 0, 0].tolist() == [0, 7, 30]
+    assert found[:, 1, 3, -1].tolist() == [9, 16, 39]
 
 
 @given(rows=st.integers(1, 20), columns=st.integers(1, 20), most=st.integers(0, 30), seed=st.integers(0, 50))
 @settings(deadline=None, max_examples=60)
-def test_masks_stay_inside_and_are_never_longer_than_asked(rows: int, columns: int, most: int, seed: int) -> None:
-    bands, times = masks(np.random.default_rng(seed), rows, columns, (most, most))
-    for found, size in ((bands, rows), (times, columns)):
-        assert 0 <= found.start <= found.stop <= size
-        assert found.stop - found.start <= min(most, size)
-
-
-def test_mixing_keeps_the_larger_share_for_a_clips_own_label() -> None:
-    partners, shares = mixing(np.random.default_rng(0), 1000, 0.4)
-    assert sorted(partners.tolist()) == list(range(1000))
-    assert shares.min() >= 0.5
-    assert shares.max() <= 1
-    assert mixing(np.random.default_rng(0), 5, 0.0)[1].tolist() == [1] * 5
+def test_blanked_stretches_are_never_longer_than_asked(rows: int, columns: int, most: int, seed: int) -> None:
+    pictures = torch.rand(2, 1, rows, columns, generator=_chance(seed))
+    found = blank(pictures, _chance(seed), AugmentConfig(masks=1, mask_bands=most, mask_columns=most))
+    changed = found != pictures
+    # What lies in no blanked column was blanked as a whole band, and the other way about.
+    bands, times = changed[:, 0].all(dim=2), changed[:, 0].all(dim=1)
+    assert torch.equal(changed[:, 0] & ~bands[:, :, None] & ~times[:, None, :], torch.zeros_like(changed[:, 0]))
+    if rows > most:
+        assert int(bands.sum(dim=1).max()) <= most or bool(times.all())
+    assert torch.allclose(found[changed], pictures.mean(dim=(2, 3), keepdim=True).expand_as(pictures)[changed])
 
 
 def test_what_is_not_a_spectrogram_is_refused() -> None:
     with pytest.raises(InputError, match="8 bits"):
-        vary(np.zeros((4, 4), np.float32), np.random.default_rng(0), AugmentConfig())  # type: ignore[arg-type]
+        vary(torch.zeros(1, 4, 4), _chance(), AugmentConfig())
 
 
-@pytest.mark.parametrize("wrong", [{"variants": 0}, {"stretch": 0.6}, {"gain": -1.0}, {"mixup": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"amount": 1.5}, {"stretch": 0.6}, {"tilt": -1.0}, {"mixup": -0.1}, {"noise": 2.0}]
+)
 def test_amounts_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         AugmentConfig(**wrong)  # type: ignore[arg-type]

@@ -82,7 +82,8 @@ def test_a_prediction_is_consistent(shipped: Classifier, tmp_path: Path) -> None
     assert sum(found.probabilities.values()) == pytest.approx(1)
     assert list(found.probabilities.values()) == sorted(found.probabilities.values(), reverse=True)
     assert found.label == next(iter(found.probabilities))
-    assert found.unsure == (found.confidence < shipped.bundle.unsure_below)
+    assert found.unsure == (found.doubt is not None)
+    assert found.unsure or found.confidence >= shipped.bundle.unsure_below
     whole = shipped.classify(path, full=True)
     assert len(whole.timeline) == 7
     assert whole.heard[-1][1] == pytest.approx(200, abs=0.1)
@@ -118,7 +119,7 @@ def test_gain_and_short_sound(shipped: Classifier) -> None:
 
 def test_a_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
     bundle = load_bundle(packaged_bundle())
-    copy = save_bundle(tmp_path / "copy.earmark", bundle.card, bundle.model)
+    copy = save_bundle(tmp_path / "copy.earmark", bundle.card, bundle.model, bundle.novelty)
     assert copy.id == bundle.id
     assert (tmp_path / "copy.earmark").read_bytes() == packaged_bundle().read_bytes()
 

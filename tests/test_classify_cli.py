@@ -177,7 +177,20 @@ def test_errors_are_listed_in_every_form(scanned: Path) -> None:
     assert done.stdout.decode().split()[:2] == ["empty", bad]
     assert earmark(scanned, "errors", "-0", bundle=False).stdout == os.fsencode(bad) + b"\0"
     [row] = json.loads(earmark(scanned, "errors", "--json", bundle=False).stdout)
-    assert (row["path"], row["problem"]) == (bad, "empty")
+    assert (row["path"], row["problem"], row["heard"]) == (bad, "empty", False)
+
+
+def test_files_heard_only_in_part_are_listed_too(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    whole = next((place / "music").glob("*.wav"))
+    (tmp_path / "music" / "cut.wav").write_bytes(whole.read_bytes()[:-60_000])
+    done = earmark(tmp_path, "scan", "music", "--bundle", str(place / "tiny.earmark"), bundle=False)
+    assert b"1 was heard though something is wrong with the file" in done.stdout
+    [line] = earmark(tmp_path, "errors", bundle=False).stdout.decode().splitlines()
+    assert line.startswith("truncated  ") and "cut.wav was heard, but: The end is missing" in line
+    [row] = json.loads(earmark(tmp_path, "errors", "--json", bundle=False).stdout)
+    assert row["heard"]
+    assert earmark(tmp_path, "errors", "-0", bundle=False).stdout == b""
 
 
 def test_stats_are_shown(scanned: Path) -> None:

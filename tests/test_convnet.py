@@ -11,7 +11,15 @@ from torch import nn
 
 from earmark.errors import InputError
 from earmark.models.backbone import Backbone
-from earmark.models.convnet import ConvNorm, TimeHead, _StridedDepthwise, estimate_statistics, new_convnet
+from earmark.models.convnet import (
+    ConvNorm,
+    SeededDropout,
+    TimeHead,
+    _StridedDepthwise,
+    draw,
+    estimate_statistics,
+    new_convnet,
+)
 from earmark.models.convnet_config import STAGES, TIME_HEADS, ConvNetConfig, FineTuneConfig, TimeHeadConfig
 
 
@@ -64,6 +72,35 @@ def test_low_frequencies_are_drawn_at_the_bottom_and_columns_one_to_one(backbone
     assert picture.shape == (1, 1, 64, 64)
     assert torch.all(picture[0, 0, -1] == 1)
     assert torch.all(picture[0, 0, :-1] == -1)
+
+
+def test_relief_is_blind_to_an_equaliser_and_a_stem_that_steps_by_one_keeps_time(backbone: Backbone) -> None:
+    levels = torch.rand(2, 64, 96) / 2
+    filtered = levels + torch.linspace(0, 0.4, 64)[None, :, None]
+    plain, changed = draw(levels, "relief"), draw(filtered, "relief")
+    assert plain.shape == (2, 3, 64, 96)
+    assert torch.allclose(plain[:, 1:], changed[:, 1:], atol=1e-5)
+    assert not torch.allclose(plain[:, 0], changed[:, 0], atol=0.1)
+    network = new_convnet(ConvNetConfig(picture="relief", stem_stride=(2, 1)), backbone, 10, seed=0).eval()
+    with torch.no_grad():
+        found = network.feature_map(network.draw(_spectrograms(columns=96)))
+    assert found.shape[2:] == (2, 6)
+
+
+def test_dropout_draws_from_its_own_generator() -> None:
+    dropout = SeededDropout(0.5)
+    values = torch.ones(1000)
+    assert torch.equal(dropout.eval()(values), values)
+    dropout.train()
+    dropout.generator = torch.Generator().manual_seed(4)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first = dropout(values)
+    assert torch.equal(torch.get_rng_state(), before)
+    dropout.generator.manual_seed(4)
+    assert torch.equal(dropout(values), first)
+    assert set(first.tolist()) == {0.0, 2.0}
+    assert 400 < int((first > 0).sum()) < 600
 
 
 def test_statistics_do_not_change_the_function_and_are_those_of_the_data(backbone: Backbone) -> None:
@@ -155,13 +192,13 @@ def test_the_backbone_that_was_given_stays_as_it_was(backbone: Backbone) -> None
 
 
 def test_configurations_survive_json_and_refuse_nonsense() -> None:
-    config = ConvNetConfig(TimeHeadConfig("attention"), frozen_stages=6)
+    config = ConvNetConfig(TimeHeadConfig("attention"), "relief", (2, 1), frozen_stages=6)
     assert ConvNetConfig.from_dict(config.to_dict()) == config
     training = FineTuneConfig(epochs=3)
     assert FineTuneConfig.from_dict(training.to_dict()) == training
-    assert ConvNetConfig(frozen_stages=0).frozen_stride == 1
-    assert config.frozen_stride == 8
     for wrong in (
+        lambda: ConvNetConfig(picture="red"),  # type: ignore[arg-type]
+        lambda: ConvNetConfig(stem_stride=(3, 1)),
         lambda: TimeHeadConfig("lstm"),  # type: ignore[arg-type]
         lambda: TimeHeadConfig(units=0),
         lambda: TimeHeadConfig(dropout=1.0),

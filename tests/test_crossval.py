@@ -114,7 +114,7 @@ def test_a_run_tells_everything(tmp_path: Path) -> None:
     assert all(fold["temperature"] > 0 for fold in run.info["folds"])
     assert {path.name for path in run.folder.iterdir()} == {
         "run.json", "clips.csv", "folds.csv", "curves.csv", "predictions.csv", "metrics.json", "leaks.json",
-        "thumbnails.npz",
+        "thumbnails.npz", "inner.csv",
     }  # fmt: skip
 
 

@@ -13,19 +13,20 @@ from torch import nn
 
 from earmark import finetune
 from earmark.errors import InputError, StoreError
-from earmark.feature_pool import feature_pool
 from earmark.finetune import FittedConvNet, fit_convnet
+from earmark.metrics import log_softmax
 from earmark.models.backbone import Backbone
 from earmark.models.convnet import new_convnet
 from earmark.models.convnet_config import AugmentConfig, ConvNetConfig, FineTuneConfig, TimeHeadConfig
 from earmark.models.export import export_network
 from earmark.models.storage import halve_weights
+from earmark.progress import Step
 from earmark.tuned_learner import FineTuneLearner
 
 NETWORK = ConvNetConfig(TimeHeadConfig("gru", projection=16, units=8, dropout=0.1), frozen_stages=4)
 TRAINING = FineTuneConfig(
-    epochs=3, batch_size=8, crop_columns=32, bfloat16=False, averaging=0.8,
-    augment=AugmentConfig(variants=2, mask_bands=8, mask_columns=8, mixup=0.2),
+    epochs=3, batch_size=8, crop_columns=32, averaging=0.8,
+    augment=AugmentConfig(noise=0.1, mask_bands=8, mask_columns=8, mixup=0.2),
 )  # fmt: skip
 
 
@@ -118,24 +119,6 @@ def test_a_checkpoint_of_another_training_or_a_torn_one_is_refused(
         _fit(backbone, replace(TRAINING, epochs=2), checkpoint=checkpoint)
 
 
-def test_a_clips_versions_depend_on_the_clip_alone(backbone: Backbone) -> None:
-    network = new_convnet(NETWORK, backbone, 2, seed=0)
-    clips, _ = _clips()
-    augment = AugmentConfig(variants=3)
-    whole = feature_pool(network, clips, augment)
-    some = np.array([7, 2, 11])
-    part = feature_pool(network, clips[some], augment)
-    assert len(part) == 3
-    assert torch.allclose(whole.rows(some).features.float(), part.features.float(), atol=0.05, rtol=0.02)
-    assert not torch.equal(whole.features[0], whole.features[1])
-
-
-def test_a_pool_made_beforehand_gives_the_same_training(backbone: Backbone) -> None:
-    clips, _ = _clips()
-    pool = feature_pool(new_convnet(NETWORK, backbone, 2, seed=99), clips, TRAINING.augment)
-    assert _fit(backbone, pool=pool).final_weights == _fit(backbone).final_weights
-
-
 def test_frozen_stages_stay_as_they_were(backbone: Backbone) -> None:
     fresh = new_convnet(NETWORK, backbone, 2, seed=5)
     fitted = _fit(backbone)
@@ -168,7 +151,7 @@ def test_onnx_runtime_gives_what_torch_gives_also_with_weights_of_half_the_size(
         assert session.run(["logits"], {"spectrogram": clips[:1]})[0].shape == (1, 2)
 
 
-def test_the_learner_says_which_weights_a_fresh_model_has(backbone: Backbone, tmp_path: Path) -> None:
+def test_the_learner_says_which_weights_a_fresh_model_has_and_members_differ(tmp_path: Path) -> None:
     from transformers import MobileNetV2Config, MobileNetV2Model
 
     torch.manual_seed(1)
@@ -177,12 +160,24 @@ def test_the_learner_says_which_weights_a_fresh_model_has(backbone: Backbone, tm
         replace(NETWORK, frozen_stages=17), replace(TRAINING, epochs=1), backbone=str(tmp_path / "weights")
     )
     clips, targets = _clips(8)
-    fitted = learner.fit(clips, targets, 2, seed=4)
-    assert fitted.initial_weights == learner.expected_initial_weights(clips, 2, 4)
-    assert fitted.log_probabilities(clips).shape == (8, 2)
+    single = learner.fit(clips, targets, 2, seed=4)
+    assert single.initial_weights == learner.expected_initial_weights(clips, 2, 4)
     assert learner.name == "tuned-gru"
-    assert learner.quick().training.augment.variants == 2
+    assert learner.quick().training.epochs == 1
     assert str(tmp_path) not in str(learner.describe())
+
+    two = replace(learner, members=2)
+    steps: list[Step] = []
+    both = two.fit(clips, targets, 2, seed=4, checkpoint=tmp_path / "fold.checkpoint", progress=steps.append)
+    assert two.name == "tuned-gru-x2"
+    assert both.initial_weights == two.expected_initial_weights(clips, 2, 4) != single.initial_weights
+    # The first member is the single network, and the answer is the mean of the members'.
+    assert both.members[0].final_weights == single.final_weights != both.members[1].final_weights
+    apart = [member.log_probabilities(clips) for member in both.members]
+    assert np.allclose(both.log_probabilities(clips), log_softmax(np.mean(apart, axis=0)))
+    assert both.outputs(clips)[1].shape == (8, 2 * single.outputs(clips)[1].shape[1])
+    assert [(step.done, step.total) for step in steps] == [(1, 2), (2, 2)]
+    assert not list(tmp_path.glob("fold*"))
 
 
 def test_too_few_clips_and_too_wide_crops_are_refused(backbone: Backbone) -> None:

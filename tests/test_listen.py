@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bundles import tiny_bundle
 from earmark import AudioError, Classifier, InputError, Listener, Moment, Prediction
+from earmark.listen import evened_out
 from earmark.spectrogram import FrontEnd
 
 RATE = 22050
@@ -120,8 +121,25 @@ def test_running_answers_do_not_depend_on_the_blocks_and_equal_the_recent_stretc
         assert moment.problem is None
         assert moment.label == stretch.label
         # Resampling in one piece and as a stream agree to rounding; without it they are the same.
-        assert moment.probabilities == pytest.approx(stretch.probabilities, abs=0 if rate == RATE else 1e-3)
-        assert moment.unsure == stretch.unsure
+        offline = np.array(list(stretch.probabilities.values()))
+        expected = dict(zip(stretch.probabilities, evened_out(offline, count / round(WINDOW * RATE)), strict=True))
+        assert moment.probabilities == pytest.approx(expected, abs=1e-15 if rate == RATE else 1e-3)
+        assert moment.unsure == (moment.confidence < classifier.bundle.unsure_below)
+
+
+@given(
+    weights=st.lists(st.floats(0, 1), min_size=2, max_size=12).filter(lambda w: sum(w) > 0.1),
+    shares=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)),
+)
+def test_the_less_was_heard_the_more_even_the_probabilities(
+    weights: list[float], shares: tuple[float, float]
+) -> None:
+    known = np.array(weights) / sum(weights)
+    less, more = (evened_out(known, share) for share in sorted(shares))
+    assert less.sum() == pytest.approx(1)
+    assert less.max() <= more.max() + 1e-12 <= known.max() + 2e-12
+    assert np.all((less[:, None] >= less - 1e-12) | (known[:, None] < known)), "the order stays"
+    assert np.array_equal(evened_out(known, 1.0), known)
 
 
 def heard(listener: Listener, *sounds: NDArray[Any]) -> list[Moment]:
@@ -179,6 +197,15 @@ def test_a_finished_or_reset_listener_begins_anew(classifier: Classifier) -> Non
     listener.reset()
     assert listener.feed(second) == fresh.feed(second)
     assert same(listener.finish(), fresh.finish())
+
+
+def test_a_closed_listener_takes_no_more(classifier: Classifier) -> None:
+    with Listener(classifier, sample_rate=RATE) as listener:
+        listener.feed(music(2.0, RATE))
+        assert listener.now().label is not None
+    assert listener.now().problem == "too-short"
+    with pytest.raises(InputError, match="closed"):
+        listener.feed(music(1.0, RATE))
 
 
 def test_interleaved_blocks_may_end_within_a_frame(classifier: Classifier) -> None:

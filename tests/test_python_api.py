@@ -42,7 +42,7 @@ def test_the_examples_run(number: int, folder: Path) -> None:
 
 
 def test_everything_offered_is_there() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 7
     for name in earmark.__all__:
         assert getattr(earmark, name) is not None
         assert name in dir(earmark)

@@ -234,6 +234,9 @@ def test_bad_files_are_listed_and_every_good_one_is_heard(
     cut = {name for name in labels if name.startswith("treble cut")}
     assert set(labels) == good | cut
     assert len(cut) == 9, "a cut MP3 is heard as far as it goes"
+    flawed = {Path(track.path).name: track.warnings for track in library.flawed()}
+    assert set(flawed) == cut and report.flawed == 9
+    assert all("truncated" in codes for codes in flawed.values())
     assert all(name.startswith(label) for name, label in labels.items())
     assert report.failed == len(names)
     again = scan()
@@ -241,6 +244,30 @@ def test_bad_files_are_listed_and_every_good_one_is_heard(
     # What lies with the disk is tried again each time, what lies with the file is not.
     assert {Path(path).name for path, _, _ in again.failures} <= {"pipe.mp3", "broken link.mp3", "secret.mp3"}
     assert scan(retry=True).failed == len(names)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_listed_until_it_can(
+    music: Path, bundle: Path, tmp_path: Path
+) -> None:
+    catalogue = tmp_path / "c.db"
+    # Nothing is forbidden to root with all its powers.
+    without = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs"]
+    powers = without if os.geteuid() == 0 else []
+    if powers and shutil.which(powers[0]) is None:
+        pytest.skip("root cannot do without its powers here")
+    (music / "sub").chmod(0)
+    try:
+        done = subprocess.run([*powers, *command(music, catalogue, bundle)], capture_output=True, text=True)
+    finally:
+        (music / "sub").chmod(0o700)
+    assert done.returncode == 1
+    assert "sub: this folder cannot be read (Permission denied)" in done.stderr
+    with Library(catalogue) as library:
+        assert [(Path(f.path).name, f.problem) for f in library.errors()] == [("sub", "unreadable")]
+        assert len(heard(library)) == 4
+        report = library.scan(music, bundle=bundle, jobs=1)
+        assert counts(report) == {"found": 6, "unchanged": 4, "new": 2}
+        assert list(library.errors()) == []
 
 
 def test_a_file_that_takes_too_long_is_given_up(
@@ -252,6 +279,24 @@ def test_a_file_that_takes_too_long_is_given_up(
     report = scan(full=True, retry=True)
     assert report.failed == 0
     assert heard(library)["long.wav"] == "hiss"
+
+
+def test_a_long_file_is_given_its_time_while_it_gets_on(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "mix.wav", sound("hiss", 600.0), RATE)
+    task = Task(str(tmp_path / "mix.wav"), 0)
+    with Pool(bundle, jobs=1) as pool:
+        assert all(outcome.problem is None for outcome in pool.run([task]))
+        begun = time.monotonic()
+        assert all(outcome.problem is None for outcome in pool.run([task]))
+        half = (time.monotonic() - begun) / 2
+        monkeypatch.setattr("earmark.library.pool.BASE_SECONDS", half)
+        monkeypatch.setattr("earmark.library.pool.SECONDS_PER_MB", 0.0)
+        # Twenty windows: each takes a tenth of that.
+        assert [outcome.problem for outcome in pool.run([task])] == [None]
+    with Pool(bundle, jobs=1, time_limit=half) as pool:
+        assert [outcome.problem for outcome in pool.run([task])] == ["too-slow"]
 
 
 def test_a_worker_that_dies_costs_one_file(bundle: Path, music: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from hypothesis import strategies as st
 
 from bundles import tiny_bundle
 from earmark.errors import InputError
+from earmark.server.app import create_app
+from earmark.server.run import listen
 from earmark.server.security import session_of
 from earmark.server.settings import Settings
 from earmark.server.spool import PREFIX, Spool, sweep
@@ -253,18 +254,20 @@ def test_after_a_kill_it_starts_clean(place: Path, tmp_path: Path) -> None:
     assert list(tmp_path.glob(PREFIX + "*")) == []
 
 
-def test_a_taken_port_and_a_wrong_bundle_are_told(place: Path, server: Server) -> None:
-    def said(*arguments: str) -> str:
-        command = [sys.executable, "-c", "from earmark.cli import main; main()", "serve", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 2
-        assert done.stderr.count("\n") == 1
-        return done.stderr
-
-    port = server.host.split(":")[1]
-    assert "Choose another with --port" in said("--port", port, "--bundle", str(place / "tiny.earmark"))
-    assert "There is no bundle" in said("--bundle", str(place / "none.earmark"))
-    assert "--allow-remote" in said("--host", "0.0.0.0")
+def test_what_keeps_it_from_starting_is_told(place: Path, server: Server) -> None:
+    with pytest.raises(InputError, match="Choose another with --port"):
+        listen("127.0.0.1", int(server.host.split(":")[1]))
+    with pytest.raises(InputError, match="no host"):
+        listen("no such host", 0)
+    with pytest.raises(InputError, match="There is no bundle"):
+        create_app(Settings(bundle=place / "none.earmark"))
+    with pytest.raises(InputError, match="no folder"):
+        Settings(runs=place / "none")
+    command = [sys.executable, "-c", "from earmark.cli import main; main()", "serve", "--host", "0.0.0.0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--allow-remote" in done.stderr
 
 
 def test_a_worker_that_cannot_start_is_no_silence(place: Path, tmp_path: Path) -> None:
@@ -276,7 +279,9 @@ def test_a_worker_that_cannot_start_is_no_silence(place: Path, tmp_path: Path) -
         _until(lambda: hearing.ready is not None)
         content = bundle.read_bytes()
         bundle.unlink()
-        os.kill(hearing._workers[0]._process.pid, 9)
+        process = hearing._workers[0]._process
+        process.kill()
+        process.wait(20)
         files = {"file": ("song.wav", (place / "song.wav").read_bytes())}
         answers: list[httpx.Response] = []
         thread = threading.Thread(target=lambda: answers.append(server.client.post("/v1/classify", files=files)))

@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(place: Path) -> Iterator[Server]:
-    options = {"bundle": place / "tiny.earmark", "max_upload": 8.0, "max_seconds": 200.0, "time_limit": 20.0}
+    options = {"bundle": place / "tiny.earmark", "max_upload": 8.0, "max_seconds": 200.0, "time_limit": 30.0}
     with served(place / "spool", **options, upload_seconds=1.0) as running:
         yield running
 
@@ -56,7 +56,6 @@ def spooled(place: Path) -> list[Path]:
 
 # The command line takes a second for each, so that few have to show much.
 OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
-    ({}, []),
     ({"timeline": True, "top_k": 2}, ["--timeline", "--top-k", "2"]),
     ({"windows": 1, "timeline": True}, ["--timeline", "--windows", "1"]),
 ]
@@ -199,16 +198,16 @@ def test_a_truncated_file_is_heard_as_far_as_it_goes(server: Server, place: Path
 
 def test_too_much_sound_is_refused_not_cut(server: Server, tmp_path: Path) -> None:
     # A little file of much silence, with a note at its end.
-    samples = np.zeros(RATE * 1000, np.float32)
+    samples = np.zeros(RATE * 300, np.float32)
     samples[-RATE * 40 :] = piece(0, 40.0)
     soundfile.write(tmp_path / "much.flac", samples, RATE)
     for options in ({"full": True}, {"windows": 100}, {"spectrogram": True}):
         said = send(server, tmp_path / "much.flac", **options).json()
         assert said["problem"] == "too-long"
-        assert "1000 s" in said["detail"]
+        assert "300 s" in said["detail"]
         assert "200 s" in said["detail"]
-    assert send(server, tmp_path / "much.flac", windows=1, start=960).json()["decoded"] == 30.0
-    assert send(server, tmp_path / "much.flac", full=True, start=960).status_code == 200
+    assert send(server, tmp_path / "much.flac", windows=1, start=260).json()["decoded"] == 30.0
+    assert send(server, tmp_path / "much.flac", full=True, start=260).status_code == 200
 
 
 @pytest.mark.parametrize(

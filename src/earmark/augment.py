@@ -1,127 +1,152 @@
-"""Varying spectrograms for training: other tempo, pitch, level, equaliser; blanked stretches; mixed pairs.
+"""Varying spectrograms for training: other tempo, pitch, equaliser, noise floor; blanked stretches; mixed pairs.
 
-What a slower, higher, louder or differently equalised recording would look like is drawn in the spectrogram itself:
-a gain is a level added in decibels, a filter is a curve over the bands. NumPy only, every choice from the generator
-that is handed in.
+What a faster, higher, noisier or differently equalised recording would look like is drawn in the spectrogram itself,
+on the decibel scale that its levels stand for: a filter adds a curve over the bands, noise adds power, and the result
+is scaled to its own range again, as the front end does with sound. All clips at once, on whatever device they are.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import math
+
+import torch
+from torch import Tensor, nn
 
 from earmark.errors import InputError
 from earmark.models.convnet_config import AugmentConfig
 
-_LEVELS = 255.0
+RANGE_DB = 80.0
+"""What the levels 0 to 255 span in the front ends that training uses, as far as the sound has it."""
 _EQUALISER_POINTS = 9
+_NOISE_DB = (-60.0, -20.0)
+# Share of the bands that a band limit leaves, and how fast it falls beyond: as steep as coders' filters.
+_KEPT_BANDS = (0.45, 0.95)
+_FALL_DB_PER_BAND = 12.0
+_TO_DB = 10.0 / math.log(10.0)
 
 
-def vary(spectrogram: NDArray[np.uint8], generator: np.random.Generator, config: AugmentConfig) -> NDArray[np.uint8]:
-    """One version of a spectrogram as another recording of the same music might look.
+def vary(spectrograms: Tensor, generator: torch.Generator, config: AugmentConfig) -> Tensor:
+    """One version of each spectrogram, as another recording of the same music might look.
 
     Parameters
     ----------
-    spectrogram
-        uint8 (bins, columns), low frequencies first.
+    spectrograms
+        uint8 (n, bins, columns), low frequencies first, in which the levels 0 to 255 stand for 80 dB.
     generator
-        Where every random choice comes from; their number does not depend on the configuration's amounts.
+        Of the same device; their number of draws does not depend on the configuration's amounts.
 
     Returns
     -------
-    uint8 of the same shape.
+    float32 (n, bins, columns), 0 to 1, each scaled to its own range.
 
     Raises
     ------
     InputError
-        If `spectrogram` is not a matrix of 8-bit levels.
+        If `spectrograms` are not matrices of 8-bit levels.
     """
-    if spectrogram.dtype != np.uint8 or spectrogram.ndim != 2 or not spectrogram.size:
+    if spectrograms.dtype != torch.uint8 or spectrograms.ndim != 3 or not spectrograms.numel():
         raise InputError(
-            f"Only a spectrogram of 8 bits, (bins, columns), can be varied, not {spectrogram.dtype} of shape "
-            f"{spectrogram.shape}."
+            f"Only spectrograms of 8 bits, (n, bins, columns), can be varied, not {spectrograms.dtype} of shape "
+            f"{tuple(spectrograms.shape)}."
         )
-    bins, columns = spectrogram.shape
-    speed, place = generator.uniform(-1.0, 1.0), generator.uniform()
-    varied = stretch_time(spectrogram.astype(np.float32), 1.0 + config.stretch * speed, place)
-    varied = shift_bands(varied, round(generator.uniform(-config.pitch, config.pitch)))
-    contrast, gain, tilt = generator.normal(0.0, 1.0, 3) * (config.contrast, config.gain, config.tilt)
-    points = generator.normal(0.0, config.equaliser, _EQUALISER_POINTS)
-    curve = gain + tilt * np.linspace(-1, 1, bins)
-    curve += np.interp(np.linspace(0, 1, bins), np.linspace(0, 1, _EQUALISER_POINTS), points)
-    # The range is changed around its middle, so that a change of contrast is not mostly a change of level.
-    middle = _LEVELS / 2
-    varied = (varied - middle) * np.float32(1.0 + contrast) + middle + (_LEVELS * curve[:, None]).astype(np.float32)
-    deviation = config.noise * generator.uniform()
-    varied += np.float32(_LEVELS * deviation) * generator.standard_normal((bins, columns), dtype=np.float32)
-    levels: NDArray[np.uint8] = np.clip(np.rint(varied), 0, _LEVELS).astype(np.uint8)
-    return levels
+    count, bins, _ = spectrograms.shape
+    device = spectrograms.device
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand((count, *shape), generator=generator, device=device) * (high - low) + low
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn((count, *shape), generator=generator, device=device)
+
+    # 1 for a clip that is varied, 0 for one that stays: every amount is multiplied by it.
+    chosen = (uniform(0, 1) < config.amount).float()
+    speed = 1.0 + chosen * uniform(-config.stretch, config.stretch)
+    bands = chosen * uniform(-config.pitch, config.pitch)
+    levels = warp(spectrograms.float() / 255.0, speed, bands, uniform(0, 1))
+
+    decibels = RANGE_DB * (levels - 1.0) * (1.0 + chosen * config.contrast * normal())[:, None, None]
+    slope = torch.linspace(-1.0, 1.0, bins, device=device)
+    points = config.equaliser * normal(1, _EQUALISER_POINTS)
+    curve = nn.functional.interpolate(points, size=bins, mode="linear", align_corners=True)[:, 0]
+    curve = curve + config.tilt * normal(1) * slope
+    place = torch.arange(bins, device=device)
+    edge = bins * uniform(*_KEPT_BANDS, 1)
+    limited = (uniform(0, 1, 1) < config.band_limit).float()
+    curve = curve - limited * _FALL_DB_PER_BAND * (place - edge).clamp_min(0.0)
+    decibels = decibels + (chosen[:, None] * curve)[:, :, None]
+
+    noisy = (uniform(0, 1) < config.noise).float() * chosen
+    floor = uniform(*_NOISE_DB, 1) + 10.0 * normal(1) * slope
+    # The power of a noise in a band of a few bins scatters like a mean of that many exponential variables.
+    scatter = -torch.log(torch.rand((2, *levels.shape), generator=generator, device=device).clamp_min(1e-6)).mean(0)
+    power = torch.exp(decibels / _TO_DB) + noisy[:, None, None] * torch.exp(floor / _TO_DB)[:, :, None] * scatter
+    return rescale(_TO_DB * torch.log(power.clamp_min(1e-12)))
 
 
-def stretch_time(values: NDArray[np.float32], speed: float, place: float) -> NDArray[np.float32]:
-    """Play a spectrogram faster or slower, as many columns as before.
+def warp(levels: Tensor, speed: Tensor, bands: Tensor, place: Tensor) -> Tensor:
+    """Play spectrograms faster and higher, as many columns and bands as before, linear between them.
 
     Parameters
     ----------
-    values
-        (bins, columns).
+    levels
+        float32 (n, bins, columns).
     speed
-        Above 1 is faster: a column of the result advances this many columns. Where that needs more than there
-        are, the spectrogram goes on from its beginning.
+        (n,): above 1 is faster; where more columns are needed than there are, it goes back from the last one.
+    bands
+        (n,): how far everything moves up; the edge is continued where nothing moved in.
     place
-        0 to 1: from which part the columns are taken where fewer are needed than there are.
-
-    Returns
-    -------
-    (bins, columns), linear between columns.
+        (n,), 0 to 1: from which part the columns are taken where fewer are needed than there are.
     """
-    columns = values.shape[1]
+    count, bins, columns = levels.shape
     last = columns - 1
-    wanted = np.arange(columns) * speed
-    wanted = wanted + place * (last - wanted[-1]) if wanted[-1] <= last else wanted % max(last, 1)
-    below = np.minimum(wanted.astype(np.int64), max(columns - 2, 0))
-    share = (wanted - below).astype(np.float32)
-    above = np.minimum(below + 1, columns - 1)
-    result: NDArray[np.float32] = values[:, below] * (1 - share) + values[:, above] * share
-    return result
+    wanted = torch.arange(columns, device=levels.device) * speed[:, None]
+    wanted = wanted + place[:, None] * (last - wanted[:, -1:]).clamp_min(0.0)
+    wanted = torch.where(wanted > last, 2 * last - wanted, wanted)
+    source = torch.arange(bins, device=levels.device) - bands[:, None]
+    # grid_sample's coordinates run from -1 to 1 between the middles of the first and the last value.
+    along = (2.0 * wanted / max(last, 1) - 1.0)[:, None, :].expand(count, bins, columns)
+    up = (2.0 * source / max(bins - 1, 1) - 1.0)[:, :, None].expand(count, bins, columns)
+    grid = torch.stack([along, up], dim=3)
+    found = nn.functional.grid_sample(levels[:, None], grid, "bilinear", "border", align_corners=True)
+    return found[:, 0]
 
 
-def shift_bands(values: NDArray[np.float32], bands: int) -> NDArray[np.float32]:
-    """Move a spectrogram up (positive) or down by whole bands; the edge is continued where nothing moved in."""
-    bins = values.shape[0]
-    return values[np.clip(np.arange(bins) - bands, 0, bins - 1)]
+def rescale(decibels: Tensor) -> Tensor:
+    """(n, bins, columns) in dB -> 0 to 1: against the maximum, at most 80 dB deep, from the least to the greatest."""
+    decibels = (decibels - decibels.amax(dim=(1, 2), keepdim=True)).clamp_min(-RANGE_DB)
+    least = decibels.amin(dim=(1, 2), keepdim=True)
+    return (decibels - least) / (-least).clamp_min(1e-3)
 
 
-def masks(generator: np.random.Generator, rows: int, columns: int, most: tuple[int, int]) -> tuple[slice, slice]:
-    """One stretch of rows and one of columns to blank (SpecAugment; Park et al., 2019).
+def crop(pictures: Tensor, starts: Tensor, columns: int) -> Tensor:
+    """(n, channels, bins, all) -> (n, channels, bins, columns), each from its own start (n,)."""
+    index = starts[:, None] + torch.arange(columns, device=pictures.device)
+    return pictures.gather(3, index[:, None, None, :].expand(*pictures.shape[:3], columns))
+
+
+def blank(pictures: Tensor, generator: torch.Generator, config: AugmentConfig) -> Tensor:
+    """Blank stretches of bands and of columns with each channel's mean (SpecAugment; Park et al., 2019).
 
     Parameters
     ----------
-    rows, columns
-        Size of what is blanked.
-    most
-        Longest stretch of each; the lengths are uniform from 0 to it.
+    pictures
+        (n, channels, bins, columns).
     """
-    return _stretch(generator, rows, most[0]), _stretch(generator, columns, most[1])
+    count, _, bins, columns = pictures.shape
+    if not config.masks:
+        return pictures
+    rows = _stretches(count, bins, config.mask_bands, config.masks, generator, pictures.device)
+    places = _stretches(count, columns, config.mask_columns, config.masks, generator, pictures.device)
+    blanked = rows[:, None, :, None] | places[:, None, None, :]
+    return torch.where(blanked, pictures.mean(dim=(2, 3), keepdim=True), pictures)
 
 
-def _stretch(generator: np.random.Generator, size: int, most: int) -> slice:
-    length = int(generator.integers(0, min(most, size) + 1))
-    first = int(generator.integers(0, size - length + 1))
-    return slice(first, first + length)
-
-
-def mixing(generator: np.random.Generator, count: int, alpha: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Whom to mix each of `count` clips with, and what share it keeps (mixup; Zhang et al., 2018).
-
-    Returns
-    -------
-    (partners, shares)
-        Row numbers (count,), and shares from 0.5 to 1 (count,): beta(alpha, alpha), the larger part being the
-        clip's own. All 1 where `alpha` is 0.
-    """
-    partners = generator.permutation(count)
-    if alpha <= 0:
-        return partners, np.ones(count, np.float32)
-    shares = generator.beta(alpha, alpha, count)
-    return partners, np.maximum(shares, 1 - shares).astype(np.float32)
+def _stretches(
+    count: int, size: int, longest: int, number: int, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    """(count, size) of bool: inside one of `number` stretches of 0 to `longest` places each."""
+    draws = torch.rand((2, count, number, 1), generator=generator, device=device)
+    lengths = (draws[0] * (min(longest, size) + 1)).floor()
+    firsts = (draws[1] * (size - lengths + 1)).floor()
+    place = torch.arange(size, device=device)
+    return ((place >= firsts) & (place < firsts + lengths)).any(dim=1)

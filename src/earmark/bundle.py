@@ -1,7 +1,8 @@
 """The bundle: everything that a finished model needs, in one file.
 
-A ZIP archive, uncompressed, of ``model.onnx``, ``bundle.json`` and ``manifest.json``. Nothing in it is pickle.
-The manifest holds size and SHA-256 of the other parts, and they are checked before anything is used.
+A ZIP archive, uncompressed, of ``model.onnx``, ``bundle.json``, ``manifest.json`` and, where the model knows what it
+has learnt from (:mod:`earmark.novelty`), ``novelty.safetensors``. Nothing in it is pickle. The manifest holds size
+and SHA-256 of the other parts, and they are checked before anything is used.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from earmark.errors import InputError, StoreError
+from earmark.features import MUSICAL
 from earmark.files import atomic_write
+from earmark.musical_features import SIZE as MUSICAL_SIZE
+from earmark.novelty import Novelty
+from earmark.sound_front_end import AnyFrontEnd, SoundFrontEnd, graph_input, picture_front_end, read_front_end
 from earmark.spectrogram import FrontEnd
 
 if TYPE_CHECKING:
@@ -28,6 +34,8 @@ SUFFIX = ".earmark"
 # Far above any bundle of ours, far below what would exhaust a machine.
 LARGEST_PART = 2 * 1024**3
 _PARTS = ("model.onnx", "bundle.json")
+# Bundles may lack it, and versions of Earmark that do not know it pass over it.
+_NOVELTY = "novelty.safetensors"
 
 
 class Card(BaseModel):
@@ -40,7 +48,7 @@ class Card(BaseModel):
     labels
         In the order of the logits.
     front_end
-        :meth:`earmark.spectrogram.FrontEnd.to_dict`.
+        ``to_dict`` of a :class:`earmark.spectrogram.FrontEnd` or :class:`earmark.sound_front_end.SoundFrontEnd`.
     temperature
         Logits are divided by it before softmax.
     unsure_below
@@ -87,16 +95,27 @@ class Bundle:
     card
         What it says of itself.
     model
-        The ONNX graph: ``spectrogram`` uint8 (n, bins, columns) to ``logits`` (n, labels) and ``embedding``
-        (n, embedding_size).
+        The ONNX graph: ``spectrogram`` uint8 (n, bins, columns), or ``sound`` float32 (n, segments, ...), to
+        ``logits`` (n, labels) and ``embedding`` (n, embedding_size).
     id
-        SHA-256 over both parts; equal for equal bundles wherever they lie.
+        SHA-256 over all parts; equal for equal bundles wherever they lie.
+    front_end
+        How a window is drawn, at the rate and length that the network hears; see :attr:`hearing`.
+    novelty
+        What tells sound that is unlike anything the model has learnt; None where it came without.
     """
 
     card: Card
     model: bytes = field(repr=False)
     id: str
     front_end: FrontEnd
+    novelty: Novelty | None = field(default=None, repr=False)
+
+    @cached_property
+    def hearing(self) -> AnyFrontEnd:
+        """What the network takes: `front_end` itself where it looks at pictures, else sound or log-mel frames."""
+        own = read_front_end(self.card.front_end)
+        return own if isinstance(own, SoundFrontEnd) else self.front_end
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,10 +160,13 @@ class Bundle:
             raise StoreError(f"The model in the bundle {self.card.name!r} cannot be loaded ({error}).") from error
         inputs = {i.name: (i.type, tuple(i.shape[1:])) for i in session.get_inputs()}
         outputs = {o.name: o.shape[-1] for o in session.get_outputs()}
-        if inputs != {"spectrogram": ("tensor(uint8)", self.front_end.shape)}:
+        name, kind, shape = graph_input(self.hearing)
+        # A machine beside the network takes the musical features of the same picture.
+        beside = inputs.pop(MUSICAL, None)
+        if inputs != {name: (kind, shape)} or beside not in (None, ("tensor(float)", (MUSICAL_SIZE,))):
             raise StoreError(
                 f"The model in the bundle {self.card.name!r} takes {inputs}, but its front end makes "
-                f"spectrograms of {self.front_end.shape}."
+                f"a {name} of {shape}."
             )
         if outputs != {"logits": len(self.labels), "embedding": self.embedding_size}:
             raise StoreError(
@@ -154,8 +176,13 @@ class Bundle:
         return session
 
 
-def save_bundle(path: Path | str, card: Card, model: bytes) -> Bundle:
+def save_bundle(path: Path | str, card: Card, model: bytes, novelty: Novelty | None = None) -> Bundle:
     """Write a bundle, then read it back with all checks.
+
+    Parameters
+    ----------
+    novelty
+        What tells sound that is unlike anything the model has learnt; None: the bundle goes by confidence alone.
 
     Raises
     ------
@@ -163,6 +190,8 @@ def save_bundle(path: Path | str, card: Card, model: bytes) -> Bundle:
         If the place cannot be written.
     """
     parts = {"model.onnx": model, "bundle.json": card.model_dump_json(indent=2).encode()}
+    if novelty is not None:
+        parts[_NOVELTY] = novelty.to_bytes()
     listed = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in parts.items()}
     manifest = {"format": FORMAT, "parts": listed}
     parts["manifest.json"] = json.dumps(manifest, indent=2).encode()
@@ -194,7 +223,8 @@ def load_bundle(path: Path | str) -> Bundle:
                     f"{path} is a bundle of format {manifest['format']}, and this version of Earmark reads {FORMAT}. "
                     "Update Earmark, or train the bundle again."
                 )
-            data = {name: _checked(archive, name, manifest["parts"][name], path) for name in _PARTS}
+            names = [*_PARTS, *([_NOVELTY] if _NOVELTY in manifest["parts"] else [])]
+            data = {name: _checked(archive, name, manifest["parts"][name], path) for name in names}
     except (zipfile.BadZipFile, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is no Earmark bundle, or is damaged ({error}). Copy or train it again.") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -203,13 +233,17 @@ def load_bundle(path: Path | str) -> Bundle:
         raise InputError(f"The bundle {path} cannot be read ({error.strerror or error}).") from error
     try:
         card = Card.model_validate_json(data["bundle.json"])
-        front_end = FrontEnd.from_dict(card.front_end)
+        front_end = picture_front_end(read_front_end(card.front_end))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the card"
         raise StoreError(f"The bundle {path} says something impossible: {where}: {first['msg']}.") from error
-    digest = hashlib.sha256(data["bundle.json"] + hashlib.sha256(data["model.onnx"]).digest()).hexdigest()
-    return Bundle(card, data["model.onnx"], digest, front_end)
+    digest = hashlib.sha256(data["bundle.json"] + hashlib.sha256(data["model.onnx"]).digest())
+    novelty = None
+    if _NOVELTY in data:
+        digest.update(hashlib.sha256(data[_NOVELTY]).digest())
+        novelty = Novelty.from_bytes(data[_NOVELTY], card.embedding_size)
+    return Bundle(card, data["model.onnx"], digest.hexdigest(), front_end, novelty)
 
 
 def _part(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:

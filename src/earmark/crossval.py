@@ -18,15 +18,19 @@ from numpy.typing import NDArray
 from earmark import leaks
 from earmark.dataset import Dataset
 from earmark.errors import InputError
+from earmark.features import SPECTROGRAM
 from earmark.files import write_json
 from earmark.fold_worker import FoldResult, Work, fit_all, fit_fold, fit_with_one_model, one_thread
 from earmark.folds import Fold, Protocol, group_numbers, numbers
-from earmark.learners import Learner
+from earmark.learners import Features, Learner
 from earmark.metrics import apply_temperature
 from earmark.progress import Progress, Step, silent
 from earmark.run_files import FORMAT, LeakTest
 from earmark.run_writer import describe, folds_fingerprint, peak_memory_mb, write_tables
 from earmark.runs import Run, evaluate_predictions, load_run
+
+GPU_JOBS = 8
+"""Trainings that share a GPU: a small network alone leaves most of it idle."""
 
 
 def crossval(
@@ -56,7 +60,7 @@ def crossval(
     jobs
         Folds that train side by side; None: as many as there are processors. The numbers do not depend on it.
     device
-        ``cpu``, ``cuda`` or ``mps``; on anything but the CPU folds train one after the other.
+        ``cpu``, ``cuda`` or ``mps``. On CUDA up to 8 folds train side by side, on MPS one after the other.
     calibrate
         Fit a temperature inside each fold's training clips (a second training on a part of them).
     leak_tests
@@ -85,9 +89,9 @@ def crossval(
         return run
     kept = out / "folds"
     _claim(out, identity)
-    if device != "cpu":
+    if device not in ("cpu", "cuda"):
         jobs = 1
-    jobs = jobs or os.cpu_count() or 1
+    jobs = jobs or (GPU_JOBS if device == "cuda" else os.cpu_count()) or 1
     if one_model:
         results = fit_with_one_model(work, protocol.folds, identity, progress=progress)
     else:
@@ -117,15 +121,29 @@ def crossval(
     return load_run(out)
 
 
-def _prepare(
-    dataset: Dataset, learner: Learner, calibrate: bool, device: str, shuffle_labels: bool, protocol: Protocol
-) -> Work:
-    features = dataset.features.get(learner.feature)
+def features_of(dataset: Dataset, learner: Learner) -> Features:
+    """What a learner learns from, (n, ...).
+
+    Raises
+    ------
+    InputError
+        If the dataset does not have it.
+    """
+    features: Features | None = dataset.features.get(learner.feature)
+    if learner.feature == SPECTROGRAM:
+        features = dataset.spectrograms
     if features is None:
         have = ", ".join(dataset.features) or "none"
         raise InputError(
             f"The model {learner.name} needs the features {learner.feature!r}, and {dataset.name} has {have}."
         )
+    return features
+
+
+def _prepare(
+    dataset: Dataset, learner: Learner, calibrate: bool, device: str, shuffle_labels: bool, protocol: Protocol
+) -> Work:
+    features = features_of(dataset, learner)
     targets = dataset.targets
     if shuffle_labels:
         targets = _shuffled(targets, protocol.seeds[0])

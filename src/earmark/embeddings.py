@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from earmark.dataset import Dataset
 from earmark.errors import InputError, MissingExtraError
-from earmark.features import BACKBONE, baseline_features, thumbnails
+from earmark.features import BACKBONE, MUSICAL, SPECTROGRAM, baseline_features, thumbnails
+from earmark.musical_features import musical_features
 from earmark.progress import Progress, Step, silent
 from earmark.store import ArrayStore
 
@@ -113,6 +114,12 @@ def with_features(
     """
     if needed in dataset.features:
         return dataset
+    if needed == SPECTROGRAM and dataset.spectrograms is not None:
+        return (
+            dataset
+            if dataset.thumbnails is not None
+            else replace(dataset, thumbnails=thumbnails(dataset.spectrograms))
+        )
     if dataset.spectrograms is None:
         raise InputError(f"{dataset.name} has no spectrograms to compute {needed!r} from.")
     found: Mapping[str, NDArray[np.float32]]
@@ -121,6 +128,8 @@ def with_features(
         found = {BACKBONE: _cached(dataset.spectrograms, loaded, cache, device, progress)}
     elif dataset.front_end is not None and dataset.front_end.kind != "mel":
         raise InputError(f"The features {needed!r} are made from mel spectrograms; use --kind mel.")
+    elif needed == MUSICAL:
+        found = {MUSICAL: musical_features(dataset.spectrograms)}
     else:
         found = baseline_features(dataset.spectrograms)
     pictures = dataset.thumbnails if dataset.thumbnails is not None else thumbnails(dataset.spectrograms)

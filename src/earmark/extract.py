@@ -121,7 +121,7 @@ def extract(
         )
     root = Path(cache) if cache is not None else cache_folder()
     folder = root / "spectrograms" / f"{front_end.key()}-{_POLICY}"
-    keys = _content_keys(paths, jobs, progress)
+    keys = content_keys(paths, jobs, progress)
     # One content is looked at once, under the last of its names.
     looked_at = dict(zip(keys, paths, strict=True))
     failed = _fill(folder, front_end, looked_at, jobs, progress)
@@ -218,20 +218,25 @@ def listen(path: Path, front_end: FrontEnd) -> tuple[NDArray[np.uint8], dict[str
     AudioError
         If the file cannot be used (see :func:`extract`).
     """
+    samples, notes = hear_window(path, front_end.sample_rate, front_end.seconds)
+    return spectrogram(fit_window(samples, front_end), front_end), notes
+
+
+def hear_window(path: Path, sample_rate: int, window: float) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """The stretch of a file that a clip stands for, at most `window` seconds, and notes; see :func:`listen`."""
     from earmark.audio import Problem, Recording, printable
 
-    window = front_end.seconds
     with Recording(path) as recording:
         declared = recording.info.seconds
         start = (declared - window) / 2 if declared is not None and declared >= 2 * window else 0.0
         try:
-            sound = recording.load(front_end.sample_rate, start=start, seconds=window)
+            sound = recording.load(sample_rate, start=start, seconds=window)
         except AudioError as error:
             if start == 0 or error.problem != Problem.TOO_SHORT:
                 raise
             # The file promised more than it holds.
             start = 0.0
-            sound = recording.load(front_end.sample_rate, start=start, seconds=window)
+            sound = recording.load(sample_rate, start=start, seconds=window)
     if sound.decoded < LEAST_SECONDS:
         raise AudioError(
             f"{printable(path)} holds {sound.decoded:.2f} s of sound; a clip needs at least {LEAST_SECONDS:g} s.",
@@ -253,14 +258,14 @@ def listen(path: Path, front_end: FrontEnd) -> tuple[NDArray[np.uint8], dict[str
         # What is wrong with the name is not kept: the same content may bear another.
         "problems": [str(problem) for problem in sound.problems if problem is not Problem.WRONG_SUFFIX],
     }
-    return spectrogram(fit_window(sound.samples, front_end), front_end), notes
+    return sound.samples, notes
 
 
 def _store(folder: Path, front_end: FrontEnd, mode: Any) -> ArrayStore:
     return ArrayStore(folder, key=front_end.key(), shape=front_end.shape, dtype=np.uint8, mode=mode)
 
 
-def _content_keys(paths: Sequence[Path], jobs: int, progress: Progress) -> list[str]:
+def content_keys(paths: Sequence[Path], jobs: int, progress: Progress) -> list[str]:
     """The SHA-256 of each file; for what cannot be read something that no content has."""
 
     def key(path: Path) -> str:

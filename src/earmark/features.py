@@ -15,14 +15,17 @@ from earmark.drawing import resize_matrix
 
 MFCC = "mfcc_statistics"
 MEL = "mel_statistics"
+MUSICAL = "musical"
 BACKBONE = "mobilenet_v2"
+SPECTROGRAM = "spectrogram"
+"""Not computed: the spectrograms themselves, for networks that are trained on them."""
 N_MFCC = 20
 THUMBNAIL = (32, 64)
 _CHUNK = 64
 
 
 @lru_cache(maxsize=4)
-def _dct(bands: int, coefficients: int) -> NDArray[np.float32]:
+def dct_matrix(bands: int, coefficients: int) -> NDArray[np.float32]:
     """Orthonormal DCT-II, (coefficients, bands)."""
     k, n = np.arange(coefficients)[:, None], np.arange(bands)[None, :]
     matrix = np.sqrt(2.0 / bands) * np.cos(np.pi * k * (2 * n + 1) / (2 * bands))
@@ -67,7 +70,7 @@ def mfcc_statistics(mel: NDArray[np.uint8], coefficients: int = N_MFCC) -> NDArr
     -------
     float32 (n, 4 * coefficients)
     """
-    dct = _dct(mel.shape[1], coefficients)
+    dct = dct_matrix(mel.shape[1], coefficients)
     parts = []
     for first in range(0, len(mel), _CHUNK):
         cepstra = dct @ (mel[first : first + _CHUNK].astype(np.float32) / 255.0)
@@ -78,7 +81,7 @@ def mfcc_statistics(mel: NDArray[np.uint8], coefficients: int = N_MFCC) -> NDArr
 
 
 def baseline_features(mel: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]:
-    """All fixed features by name."""
+    """The quick ones of the fixed features by name; :mod:`earmark.musical_features` has the others."""
     return {MFCC: mfcc_statistics(mel), MEL: mel_statistics(mel)}
 
 

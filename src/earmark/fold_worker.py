@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from earmark.folds import Fold, inner_split
 from earmark.learners import EPOCH_COLUMNS, Features, Fitted, Learner, Targets
 from earmark.metrics import fit_temperature
 from earmark.progress import Progress, Step, silent
+from earmark.turns import in_turns
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class FoldResult:
         (m, labels), before any temperature.
     temperature
         Fitted inside the training clips; 1 where none was asked for.
+    inner, inner_log_probabilities
+        Row numbers of the training clips that the temperature was fitted on, (h,), and what the second model, which
+        did not see them, said of them, (h, labels); empty where no temperature was asked for.
     """
 
     name: str
@@ -80,6 +84,8 @@ class FoldResult:
     final_weights: str
     curves: list[dict[str, float | int | None]]
     seconds: float
+    inner: list[int] = field(default_factory=list)
+    inner_log_probabilities: list[list[float]] = field(default_factory=list)
 
 
 def fit_fold(
@@ -107,12 +113,15 @@ def fit_fold(
         progress=progress,
     )
     temperature = 1.0
+    held = fold.train[:0]
+    said: NDArray[np.float64] = np.empty((0, work.labels))
     if work.calibrate:
         inner, held = inner_split(targets, work.groups, fold.train, fold.seed)
         second = learner.fit(
             features[inner], targets[inner], work.labels, seed=fold.seed, device=work.device, progress=progress
         )
-        temperature = fit_temperature(second.log_probabilities(features[held]), targets[held])
+        said = second.log_probabilities(features[held])
+        temperature = fit_temperature(said, targets[held])
     result = FoldResult(
         name=fold.name,
         identity=identity,
@@ -123,6 +132,8 @@ def fit_fold(
         final_weights=fitted.final_weights,
         curves=[{name: _finite(getattr(row, name)) for name in EPOCH_COLUMNS} for row in fitted.curves],
         seconds=time.monotonic() - began,
+        inner=held.tolist(),
+        inner_log_probabilities=said.tolist(),
     )
     return result, fitted
 
@@ -150,7 +161,7 @@ def fit_all(
     folder
         Where finished folds and checkpoints are kept, and taken up again after a kill.
     jobs
-        Worker processes; 1 computes in this one.
+        Worker processes; 1 computes in this one. On CUDA: trainings that take turns on the GPU.
 
     Returns
     -------
@@ -165,7 +176,10 @@ def fit_all(
                 finished[fold.name] = result
     waiting = [fold for fold in folds if fold.name not in finished]
     tracker = _Tracker(task, len(folds), len(finished), progress)
-    if jobs <= 1 or len(waiting) <= 1:
+    if work.device == "cuda" and jobs > 1:
+        for result in _in_turns(work, waiting, identity, folder, jobs, tracker):
+            finished[result.name] = result
+    elif jobs <= 1 or len(waiting) <= 1:
         with one_thread():
             for fold in waiting:
                 finished[fold.name] = _fit_and_keep(work, fold, identity, folder, tracker.step)
@@ -174,6 +188,21 @@ def fit_all(
         for result in _side_by_side(work, waiting, identity, folder, min(jobs, len(waiting)), tracker):
             finished[result.name] = result
     return [finished[fold.name] for fold in folds]
+
+
+def _in_turns(
+    work: Work, folds: list[Fold], identity: str, folder: Path | None, jobs: int, tracker: _Tracker
+) -> Iterator[FoldResult]:
+    """Folds side by side on one GPU, each on a stream of its own."""
+    import torch
+
+    def fit(fold: Fold) -> FoldResult:
+        with torch.cuda.stream(torch.cuda.Stream()):
+            return _fit_and_keep(work, fold, identity, folder, tracker.step)
+
+    for _, result in in_turns(fit, folds, jobs):
+        tracker.finished(result.name)
+        yield result
 
 
 def fit_with_one_model(

@@ -180,12 +180,15 @@ def make_learner(name: str, training: TrainingConfig | None = None) -> Learner:
     from earmark.errors import InputError
 
     if name not in _MAKERS:
-        raise InputError(f"There is no model called {name!r}. Choose one of: {', '.join(_MAKERS)}.")
+        raise InputError(
+            f"There is no model called {name!r}. Choose one of: {', '.join(_MAKERS)}; or, where there are "
+            "spectrograms, tuned-gru or tuned-gru+musical."
+        )
     return _MAKERS[name](training or TrainingConfig())
 
 
 _MAKERS: dict[str, Callable[[TrainingConfig], Learner]] = {
     "tl-cnn": lambda training: HeadLearner(HeadConfig("tl-cnn"), training),
     "tl-cnn-gru": lambda training: HeadLearner(HeadConfig("tl-cnn-gru"), training),
-    **{name: _baseline(name) for name in ("mfcc-svm", "mel-logistic", "nearest", "majority")},
+    **{name: _baseline(name) for name in ("mfcc-svm", "mel-logistic", "musical-svm", "nearest", "majority")},
 }

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
+from earmark.features import MUSICAL, mfcc_statistics
 from earmark.metrics import apply_temperature
+from earmark.music import Music
+from earmark.music.meter import MusicMeter
+from earmark.musical_features import musical_features
+from earmark.novelty import FAINT, Doubt
+from earmark.sound_front_end import graph_input
+from earmark.sound_input import network_input
 from earmark.spectrogram import fit_window, spectrogram
 from earmark.windows import Windows
 
@@ -58,7 +65,7 @@ class Prediction:
     label, confidence
         The most probable genre and its calibrated probability.
     unsure
-        Whether the confidence is below the bundle's threshold.
+        Whether the answer is not to be relied on; `doubt` says why.
     probabilities
         Of every genre, falling; they sum to 1.
     embedding
@@ -71,6 +78,11 @@ class Prediction:
         Seconds that were decoded, and that the file says it has (None: it does not say).
     problems
         Codes of :class:`earmark.audio.Problem` found in what was decoded that did not stop use.
+    doubt
+        Why it is unsure: "between genres" (the confidence is below the bundle's threshold), "unlike anything it has
+        learnt" (see :mod:`earmark.novelty`) or "hardly any sound"; None where it is sure.
+    music
+        Tempo, key, loudness and dynamics of the windows that were heard.
     """
 
     path: str
@@ -84,6 +96,8 @@ class Prediction:
     decoded: float
     declared: float | None
     problems: tuple[str, ...] = ()
+    doubt: str | None = None
+    music: Music = field(default_factory=Music)
 
     @property
     def answer(self) -> str:
@@ -105,11 +119,13 @@ class Prediction:
             "label": self.label,
             "confidence": self.confidence,
             "unsure": self.unsure,
+            "doubt": self.doubt,
             "probabilities": dict(list(self.probabilities.items())[:top_k]),
             "heard": [list(window) for window in self.heard],
             "decoded": self.decoded,
             "declared": self.declared,
             "problems": list(self.problems),
+            **self.music.to_dict(),
         }
         if timeline:
             row["timeline"] = [
@@ -137,6 +153,8 @@ class Classifier:
         self._session = self.bundle.session(threads=threads)
         self._rate = self.bundle.front_end.sample_rate
         self._size = self.bundle.front_end.window_samples
+        self._input = graph_input(self.bundle.hearing)[0]
+        self._musical = any(taken.name == MUSICAL for taken in self._session.get_inputs())
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -200,6 +218,7 @@ class Classifier:
             for begin, samples in stretches:
                 self.hear(heard, begin, samples, on_window)
             heard.problems.update(recording.problems)
+            heard.channel_gain = recording.channel_gain
         name = os.fspath(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "upload")
         return self.conclude(str(name), heard, declared)
 
@@ -222,12 +241,37 @@ class Classifier:
             self.hear(heard, begin, window)
         return self.conclude(name, heard, len(samples) / sample_rate)
 
-    def window_probabilities(
-        self, spectrograms: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Calibrated probabilities (n, labels) and embeddings (n, d) of spectrograms, uint8 (n, bins, columns)."""
-        logits, embeddings = self._session.run(["logits", "embedding"], {"spectrogram": spectrograms})
+    def classify_spectrograms(self, spectrograms: NDArray[np.uint8], *, name: str = "spectrograms") -> Prediction:
+        """Answer for spectrograms of consecutive windows of one track, uint8 (n, bins, columns), n at least 1.
+
+        Raises
+        ------
+        InputError
+            If their shape is not the bundle's.
+        """
+        if spectrograms.dtype != np.uint8 or spectrograms.shape[1:] != self.bundle.front_end.shape:
+            raise InputError(
+                f"The bundle looks at 8-bit spectrograms of {self.bundle.front_end.shape}, not at "
+                f"{spectrograms.dtype} of shape {spectrograms.shape}."
+            )
+        heard = Hearing(power=math.inf)
+        for number, picture in enumerate(spectrograms):
+            heard.samples += self._size
+            self._look(heard, number * self.window_seconds, self.window_seconds, picture, picture)
+        return self.conclude(name, heard, None)
+
+    def window_probabilities(self, inputs: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Calibrated probabilities (n, labels) and embeddings (n, d) of windows as :meth:`look` gives them."""
+        logits, embeddings = self.logits_and_embeddings(inputs)
         return apply_temperature(logits, self.bundle.temperature), embeddings
+
+    def logits_and_embeddings(self, inputs: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (n, labels) and embeddings (n, d) of windows as :meth:`look` gives them, before any temperature."""
+        fed = {self._input: inputs}
+        if self._musical:
+            fed[MUSICAL] = musical_features(inputs)
+        logits, embeddings = self._session.run(["logits", "embedding"], fed)
+        return logits, embeddings
 
     def _spread(
         self, recording: Recording, windows: int, start: float, length: float
@@ -249,9 +293,13 @@ class Classifier:
         if (rest := windows.rest()) is not None:
             yield start + rest[0] / self._rate, rest[1]
 
-    def look(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """What the network sees of mono samples at the bundle's rate, at most a window: uint8 (bins, columns)."""
-        return spectrogram(fit_window(samples, self.bundle.front_end), self.bundle.front_end)
+    def look(self, samples: NDArray[np.float32]) -> NDArray[Any]:
+        """What the network takes of mono samples at the bundle's rate, at most a window.
+
+        A spectrogram, uint8 (bins, columns), for networks that look at pictures; else what the bundle's `hearing`
+        says.
+        """
+        return network_input(samples, self.bundle.hearing)
 
     def hear(
         self, heard: Hearing, begin: float, samples: NDArray[np.float32], on_window: OnWindow | None = None
@@ -275,11 +323,35 @@ class Classifier:
         if not np.any(samples):
             heard.silent = True
             return
-        picture = self.look(samples)
+        heard.power = max(heard.power, float(np.dot(samples, samples)) / len(samples))
+        inputs, drawn = self.look(samples), self.bundle.front_end
+        picture = inputs
+        # For whoever looks on, there is a picture of every window, also of one that the network only hears.
+        if self.bundle.hearing is not drawn and (on_window is not None or self.bundle.novelty is not None):
+            picture = spectrogram(fit_window(samples, drawn), drawn)
         if on_window is not None:
             on_window(begin, picture)
-        probabilities, embeddings = self.window_probabilities(picture[None])
-        heard.add(begin, len(samples) / self._rate, probabilities[0], embeddings[0])
+        self._look(heard, begin, len(samples) / self._rate, inputs, picture)
+        if heard.meter is None:
+            heard.meter = MusicMeter(self._rate)
+        heard.meter.add(samples)
+
+    def _look(
+        self, heard: Hearing, begin: float, seconds: float, inputs: NDArray[Any], picture: NDArray[np.uint8]
+    ) -> None:
+        probabilities, embeddings = self.window_probabilities(inputs[None])
+        heard.add(begin, seconds, probabilities[0], embeddings[0])
+        if self.bundle.novelty is not None:
+            heard.timbres.append(mfcc_statistics(picture[None])[0])
+
+    def _doubt(self, heard: Hearing, confidence: float, embedding: NDArray[np.float32]) -> Doubt | None:
+        """The plainest reason to be unsure, if there is one."""
+        if heard.power < 10 ** (FAINT / 10):
+            return Doubt.FAINT
+        novelty = self.bundle.novelty
+        if novelty is not None and novelty.strange(np.array(heard.timbres), embedding):
+            return Doubt.STRANGE
+        return Doubt.BETWEEN if confidence < self.bundle.unsure_below else None
 
     def conclude(self, name: str, heard: Hearing, declared: float | None) -> Prediction:
         """The answer for all that has been heard of a track.
@@ -300,11 +372,13 @@ class Classifier:
         mean = heard.probabilities / heard.count
         embedding: NDArray[np.float32] = (heard.embedding / heard.count).astype(np.float32)
         order = np.argsort(-mean, kind="stable")
+        doubt = self._doubt(heard, float(mean[order[0]]), embedding)
         return Prediction(
             path=name,
             label=self.labels[order[0]],
             confidence=float(mean[order[0]]),
-            unsure=bool(mean[order[0]] < self.bundle.unsure_below),
+            unsure=doubt is not None,
+            doubt=None if doubt is None else str(doubt),
             probabilities={self.labels[i]: float(mean[i]) for i in order},
             embedding=embedding,
             timeline=tuple(
@@ -315,6 +389,7 @@ class Classifier:
             decoded=decoded,
             declared=declared,
             problems=tuple(sorted(str(problem) for problem in heard.problems)),
+            music=Music() if heard.meter is None else heard.meter.music(channel_gain=heard.channel_gain),
         )
 
 
@@ -324,7 +399,8 @@ class Hearing:
 
     ``windows``: start and length in seconds and probabilities of the last :data:`MOST_POINTS` windows; ``count``,
     ``probabilities`` and ``embedding``: how many windows there were, and their sums; ``samples``: decoded;
-    ``silent``: whether a stretch was left out because it was silent.
+    ``silent``: whether a stretch was left out because it was silent; ``meter``: measures the music; ``channel_gain``:
+    what mixing to mono took from the loudness, in dB.
     """
 
     windows: deque[tuple[float, float, NDArray[np.float64]]] = field(
@@ -334,8 +410,13 @@ class Hearing:
     probabilities: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     embedding: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     problems: set[Problem] = field(default_factory=set)
+    timbres: deque[NDArray[np.float32]] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
     samples: int = 0
+    # Mean square of the loudest window; infinite where only pictures were given, which have no level.
+    power: float = 0.0
     silent: bool = False
+    meter: MusicMeter | None = None
+    channel_gain: float = 0.0
 
     def add(
         self, begin: float, seconds: float, probabilities: NDArray[np.float64], embedding: NDArray[np.float32]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ CURVE_COLUMNS = (
     "validation_loss",
     "validation_accuracy",
 )
+INNER_FILE = "inner.csv"
+INNER_COLUMNS = ("repeat", "fold", "clip")
 PREDICTION_COLUMNS = ("repeat", "fold", "clip", "label", "group", "predicted", "confidence")
 
 Place = tuple[int, int]
@@ -90,6 +93,22 @@ class Predictions:
     y_true: NDArray[np.intp]
     predicted: NDArray[np.intp]
     probabilities: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What a second training said of a fold's inner clips, which it was not trained on.
+
+    Parameters
+    ----------
+    clips
+        (n,): part of the fold's training clips.
+    logs
+        (n, k), logarithms of probabilities, before any temperature.
+    """
+
+    clips: tuple[str, ...]
+    logs: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -244,6 +263,24 @@ def read_predictions(path: Path, labels: tuple[str, ...], clips: Mapping[str, Cl
         raise damaged(path, "predicts a clip twice in one fold")
     where, label = np.array(places, dtype=np.int64), np.array(answers, dtype=np.intp)
     return Predictions(where[:, 0], where[:, 1], tuple(names), label[:, 0], label[:, 1], table)
+
+
+def read_inner(path: Path, labels: tuple[str, ...], clips: Mapping[str, ClipInfo]) -> dict[Place, Inner]:
+    columns = [f"l:{label}" for label in labels]
+    found: dict[Place, tuple[list[str], list[list[float]]]] = {}
+    for line, row in _rows(path, (*INNER_COLUMNS, *columns)):
+        if row["clip"] not in clips:
+            raise damaged(path, f"names the clip {row['clip']} at line {line}, which clips.csv does not know")
+        try:
+            values = [float(row[name]) for name in columns]
+        except ValueError as error:
+            raise damaged(path, f"holds something other than a number at line {line}") from error
+        if not all(map(math.isfinite, values)):
+            raise damaged(path, f"holds a number that is not finite at line {line}")
+        names, table = found.setdefault(_place(path, line, row), ([], []))
+        names.append(row["clip"])
+        table.append(values)
+    return {place: Inner(tuple(names), np.array(table, dtype=np.float64)) for place, (names, table) in found.items()}
 
 
 def read_leaks(path: Path) -> tuple[LeakTest, ...]:

@@ -25,6 +25,8 @@ from earmark.run_files import (
     CURVE_COLUMNS,
     FOLD_COLUMNS,
     FORMAT,
+    INNER_COLUMNS,
+    INNER_FILE,
     ClipInfo,
     write_predictions,
     write_rows,
@@ -81,6 +83,13 @@ def write_tables(
     write_rows(out / "folds.csv", FOLD_COLUMNS, roles)
     write_rows(out / "curves.csv", CURVE_COLUMNS, curves)
     write_predictions(out / "predictions.csv", labels, told, rows)
+    inner = [
+        (fold.repeat, fold.fold, clips[row].id, *logs)
+        for fold, result in zip(protocol.folds, results, strict=True)
+        for row, logs in zip(result.inner, result.inner_log_probabilities, strict=True)
+    ]
+    if inner:
+        write_rows(out / INNER_FILE, (*INNER_COLUMNS, *(f"l:{label}" for label in labels)), inner)
     if dataset.thumbnails is not None:
         with atomic_write(out / "thumbnails.npz") as handle:
             np.savez_compressed(
@@ -131,7 +140,8 @@ def describe(
             "calibrated": work.calibrate,
             "curves": "the validation curve shows the fold's held-out clips; nothing is chosen by it",
         },
-        "front_end": dataset.front_end.to_dict() if dataset.front_end is not None else None,
+        "front_end": work.learner.describe().get("front_end")
+        or (dataset.front_end.to_dict() if dataset.front_end is not None else None),
         "versions": versions(),
         "machine": {
             "system": platform.platform(),

@@ -6,6 +6,8 @@
 ``folds.csv``        repeat, fold, clip, role (``validation`` or ``test``; every other clip was trained on)
 ``curves.csv``       repeat, fold, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy
 ``predictions.csv``  repeat, fold, clip, label, group, predicted, confidence and one column ``p:<label>`` per label
+``inner.csv``        repeat, fold, clip and ``l:<label>``: logarithms of probabilities of training clips that a second
+                     training in the fold did not see (where a temperature is fitted; for :mod:`earmark.fusion`)
 ``metrics.json``     what :func:`earmark.metrics.evaluate` says of the predictions
 ``leaks.json``       the leak tests: test, passed, value, bound, sentence
 ``thumbnails.npz``   ids and small spectrograms, low frequency first (optional)

@@ -10,25 +10,23 @@ from typing import Any
 import numpy as np
 
 from earmark.bundle import Bundle, Card, save_bundle
-from earmark.crossval import crossval
+from earmark.crossval import crossval, features_of
 from earmark.dataset import Dataset
 from earmark.errors import InputError
+from earmark.exports import export_of
 from earmark.fold_worker import one_thread
 from earmark.folds import GROUPED, RANDOM, Protocol, default_protocol, make_protocol
-from earmark.learners import HeadLearner
+from earmark.learners import HeadLearner, Learner
 from earmark.metrics import apply_temperature, fit_temperature, threshold_for_precision
 from earmark.models.backbone import Backbone
-from earmark.models.export import export_network
-from earmark.models.network import Draw, Network, Pooled
-from earmark.models.storage import halve_weights
 from earmark.prepare import front_end_of
 from earmark.progress import Progress, Step, silent
 from earmark.run_writer import versions
 from earmark.runs import Run
-from earmark.training import fit_head
+from earmark.train_novelty import learn_novelty
 
 # Answers above the threshold of "unsure" should be right at least this often, out of fold.
-WANTED_PRECISION = 0.8
+WANTED_PRECISION = 0.9
 # Where no threshold gets there, only the surer half is answered.
 FALLBACK_COVERAGE = 0.5
 LIMITS = (
@@ -79,7 +77,7 @@ def train(
     out: Path | str,
     *,
     backbone: Backbone,
-    learner: HeadLearner | None = None,
+    learner: Learner | None = None,
     protocol: Protocol | None = None,
     runs: Path | None = None,
     seed: int = 0,
@@ -111,29 +109,54 @@ def train(
     bundle, run
     """
     out = Path(out)
-    front_end = front_end_of(dataset)
+    front_end_of(dataset)
     learner = learner or HeadLearner()
-    protocol = protocol or _usual_protocol(dataset, seed)
+    protocol = protocol or usual_protocol(dataset, seed)
     run = crossval(
         dataset, learner, protocol, runs or out.with_suffix(".run"), jobs=jobs, device=device, command=command,
         progress=progress,
     )  # fmt: skip
-    calibration = calibrate(run)
     with one_thread():
-        fitted = fit_head(
-            learner.head, learner.training, dataset.features[learner.feature], dataset.targets, len(dataset.labels),
-            seed=seed, device=device,
+        fitted = learner.fit(
+            features_of(dataset, learner), dataset.targets, len(dataset.labels), seed=seed, device=device,
             progress=lambda step: progress(Step("training on all clips", step.done, step.total, step.note)),
         )  # fmt: skip
-    bins, columns = front_end.shape
-    network = Network(Pooled(Draw(bins, columns), backbone), fitted.head).eval()
+    progress(Step("writing the bundle", 0, 1))
+    bundle = finish(dataset, out, learner, fitted, run, protocol, backbone=backbone, seed=seed)
+    progress(Step("writing the bundle", 1, 1))
+    return bundle, run
+
+
+def finish(
+    dataset: Dataset,
+    out: Path,
+    learner: Learner,
+    fitted: Any,
+    run: Run,
+    protocol: Protocol,
+    *,
+    backbone: Backbone,
+    seed: int,
+) -> Bundle:
+    """Write the bundle of a model trained on all clips, with what its cross-validation says of it.
+
+    Parameters
+    ----------
+    fitted
+        What ``learner.fit`` gave for all clips of the dataset.
+    run, protocol
+        The cross-validation of the same learner, and its folds.
+    """
+    front_end = front_end_of(dataset)
+    calibration = calibrate(run)
+    exported = export_of(learner, backbone, *front_end.shape)(fitted)
     card = Card(
         name=out.stem,
         labels=dataset.labels,
         front_end=front_end.to_dict(),
         temperature=calibration.temperature,
         unsure_below=calibration.unsure_below,
-        embedding_size=fitted.head.embedding_size,
+        embedding_size=exported.embedding_size,
         provenance={
             "dataset": dataset.name,
             "clips": len(dataset.clips),
@@ -143,18 +166,18 @@ def train(
             "seed": seed,
             "versions": versions(),
         },
-        scores={run.protocol["name"]: _scores(run, calibration)},
+        scores={run.protocol["name"]: scores_of(run, calibration)},
         licence="The model inherits what the licences of its training sounds and of the ImageNet weights ask for.",
         limits=LIMITS,
     )
-    progress(Step("writing the bundle", 0, 1))
-    # Half the size; the rounding moves probabilities by less than a thousandth.
-    bundle = save_bundle(out, card, halve_weights(export_network(network, bins, columns)))
-    progress(Step("writing the bundle", 1, 1))
-    return bundle, run
+    # A frozen backbone's pooled features are the plain head's embedding, in every fold.
+    plain = isinstance(learner, HeadLearner) and fitted.head.gru is None
+    embeddings = dataset.features[learner.feature] if plain else None
+    return save_bundle(out, card, exported.model, learn_novelty(dataset, protocol.folds, embeddings))
 
 
-def _usual_protocol(dataset: Dataset, seed: int) -> Protocol:
+def usual_protocol(dataset: Dataset, seed: int) -> Protocol:
+    """By artist where groups are known, else random; with as many folds as there can be, up to 5."""
     name = default_protocol(dataset)
     counts = dataset.label_counts() if name == RANDOM else {k: len(v) for k, v in dataset.label_groups().items()}
     fewest = min(counts.values())
@@ -163,7 +186,8 @@ def _usual_protocol(dataset: Dataset, seed: int) -> Protocol:
     return make_protocol(dataset, name, folds=max(2, min(5, fewest)), seeds=[seed])
 
 
-def _scores(run: Run, calibration: Calibration) -> dict[str, Any]:
+def scores_of(run: Run, calibration: Calibration) -> dict[str, Any]:
+    """What a bundle's card says of the cross-validation that came before it."""
     metrics: Mapping[str, Any] = run.metrics or {}
     return {
         "protocol": dict(run.protocol),

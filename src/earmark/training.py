@@ -72,6 +72,12 @@ class FittedHead:
         result: NDArray[np.float64] = logits.double().numpy()
         return result
 
+    def embeddings(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, d) features -> (n, embedding_size) embeddings."""
+        with torch.inference_mode():
+            embedded = self.head.embed(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)))
+        return np.asarray(embedded.numpy(), np.float32)
+
     def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n, d) features -> (n, labels) logarithms of probabilities."""
         return log_softmax(self.logits(features))
@@ -137,7 +143,8 @@ def fit_head(
     }  # fmt: skip
     done = 0
     if checkpoint is not None and checkpoint.exists():
-        done = _resume(checkpoint, identity, head, optimizer, fitted)
+        fitted.curves = load_checkpoint(checkpoint, identity, head, optimizer)
+        done = len(fitted.curves)
     inputs, wanted = torch.from_numpy(features).to(device), torch.from_numpy(targets).to(device)
     held = None
     if validation is not None:
@@ -151,7 +158,7 @@ def fit_head(
             after_epoch(epoch, head)
         progress(Step("training", epoch, training.epochs, f"loss {loss:.3f}"))
         if checkpoint is not None and time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch < training.epochs:
-            _save(checkpoint, identity, head, optimizer, fitted)
+            save_checkpoint(checkpoint, identity, head, optimizer, fitted.curves)
             saved_at = time.monotonic()
     head.to("cpu").eval()
     return fitted
@@ -190,21 +197,29 @@ def _score(head: Head, inputs: Tensor, wanted: Tensor) -> tuple[float, float]:
     return float(loss), float((logits.argmax(dim=1) == wanted).double().mean())
 
 
-def _save(
-    path: Path, identity: dict[str, Any], head: Head, optimizer: torch.optim.Optimizer, fitted: FittedHead
+def save_checkpoint(
+    path: Path, identity: dict[str, Any], module: nn.Module, optimizer: torch.optim.Optimizer, curves: list[Curve]
 ) -> None:
-    tensors = {f"head.{name}": value.contiguous() for name, value in head.state_dict().items()}
+    """Save the state of a training, with the `identity` that only the same training has."""
+    tensors = {f"head.{name}": value.contiguous() for name, value in module.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors.update({f"adam.{number}.{name}": value.contiguous() for name, value in state.items()})
-    facts = {"identity": identity, "curves": [asdict(curve) for curve in fitted.curves]}
+    facts = {"identity": identity, "curves": [asdict(curve) for curve in curves]}
     content = safetensors.torch.save(tensors, {"earmark": json.dumps(facts)})
     with atomic_write(path) as handle:
         handle.write(content)
 
 
-def _resume(
-    path: Path, identity: dict[str, Any], head: Head, optimizer: torch.optim.Optimizer, fitted: FittedHead
-) -> int:
+def load_checkpoint(
+    path: Path, identity: dict[str, Any], module: nn.Module, optimizer: torch.optim.Optimizer
+) -> list[Curve]:
+    """Put module and optimizer into the state that was saved, and give the curves up to then.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged, or another training's.
+    """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["earmark"])
@@ -215,12 +230,11 @@ def _resume(
         raise StoreError(
             f"The checkpoint {path} belongs to another training. Delete it or choose another run folder."
         )
-    head.load_state_dict({n.removeprefix("head."): v for n, v in tensors.items() if n.startswith("head.")})
+    module.load_state_dict({n.removeprefix("head."): v for n, v in tensors.items() if n.startswith("head.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("adam."):
             _, number, key = name.split(".")
             state.setdefault(int(number), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    fitted.curves = [Curve(**curve) for curve in facts["curves"]]
-    return len(fitted.curves)
+    return [Curve(**curve) for curve in facts["curves"]]

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from earmark.audio.containers import Content
-from earmark.audio.readers import CHUNK, Chunk, QuietBytes, ReadError, mix, sentence
+from earmark.audio.readers import CHUNK, Chunk, QuietBytes, ReadError, energy, mix, sentence
 
 # Scale to [-1, 1] and offset by sample format, as FFmpeg names them (without the "p" of planar ones).
 _SCALES: dict[str, tuple[float, float]] = {
@@ -257,7 +257,7 @@ class AvReader:
                 values += np.float32(offset)
                 values *= np.float32(scale)
             mono, repaired = mix(values, 0 if planar else 1)
-            return Chunk(mono, rate, repaired)
+            return Chunk(mono, rate, repaired, energy(values))
 
     def measure(self) -> float:
         """Seconds of sound by the clock of the packets, without decoding; the place of reading is lost."""

@@ -1,12 +1,13 @@
 """What readers of sound files have in common, and the one that uses libsndfile (through soundfile).
 
-A reader gives mono float32 at the file's own rate, at most about a second at once, so that memory is bounded by the
+A reader gives mono float32 at the file's own rate, at most a few seconds at once, so that memory is bounded by the
 chunk and not by what a header claims.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from io import SEEK_CUR, SEEK_END, SEEK_SET
 from typing import Any, Final, Literal, NamedTuple, Protocol
@@ -22,8 +23,8 @@ TOLERANCE: Final = 0.25
 """Seconds by which containers may be wrong about their length before sound is said to be missing."""
 # libsndfile reads no further ahead than this many bytes, of tags behind the sound as little.
 _READ_AHEAD: Final = 1 << 14
-CHUNK: Final = 1 << 17
-"""Values (frames times channels) decoded at once: 0.5 MiB of float32, which stays in the processor's cache."""
+CHUNK: Final = 1 << 18
+"""Values (frames times channels) decoded at once: 1 MiB of float32. More costs page faults, less costs calls."""
 
 # Full scale is 1; integers stored as float reach 2^31. Beyond, a value is no sound, and the resampler would overflow.
 _LIMIT: Final = 2.0**32
@@ -35,12 +36,14 @@ class Chunk(NamedTuple):
     """A piece of decoded sound.
 
     ``samples``: (n,) float32 mono, to be used before the next chunk is read; ``rate`` in Hz; ``repaired``: values
-    that were not finite (or beyond 2^32) and were set to zero.
+    that were not finite (or beyond 2^32) and were set to zero; ``energy``: sum of the squares of all channels, not a
+    number where that is not known.
     """
 
     samples: NDArray[np.float32]
     rate: int
     repaired: int
+    energy: float = math.nan
 
 
 class ReadError(Exception):
@@ -96,6 +99,14 @@ def mix(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None = None) 
             return mono, 0
         bad = ~(np.abs(block) < _LIMIT)
         return _mean(np.where(bad, np.float32(0), block), axis, out), int(bad.sum())
+
+
+def energy(block: NDArray[Any]) -> float:
+    """Sum of the squares of all values, in single precision."""
+    with np.errstate(all="ignore"):
+        values = block.ravel()
+        # Not np.dot: BLAS would start threads for it.
+        return float(np.einsum("i,i->", values, values))
 
 
 def _mean(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -256,7 +267,7 @@ class SoundfileReader:
             return None
         self._position += count
         mono, repaired = mix(buffer[:count], 1, self._mono[:count])
-        return Chunk(mono, self.rate, repaired)
+        return Chunk(mono, self.rate, repaired, energy(buffer[:count]))
 
     def measure(self) -> float:
         return self._length / self.rate

@@ -14,6 +14,8 @@ from earmark.audio.problems import Problem
 
 SILENCE: Final = 1e-4
 """A sound that nowhere departs from its middle by more than this (-80 dB of full scale) is silent."""
+# Channels that cancel out leave no mono sound to speak of.
+_MOST_GAIN: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,30 @@ class Tally:
     def silent(self) -> bool:
         """Nothing louder than :data:`SILENCE` so far."""
         return self.high - self.low <= 2 * SILENCE
+
+
+@dataclass
+class ChannelPower:
+    """What mixing to mono has taken away: sums of squares of all channels, and of their mean."""
+
+    channels: float = 0.0
+    mono: float = 0.0
+
+    def add(self, channels: float, mono: float) -> None:
+        """Add the sums over a piece; sums that are no numbers are left out."""
+        if math.isfinite(channels) and math.isfinite(mono):
+            self.channels += channels
+            self.mono += mono
+
+    @property
+    def gain(self) -> float:
+        """Power of the channels together over that of their mean, in dB, to a hundredth.
+
+        0 for mono and for silence, 3.01 for two equal channels, more the less they have in common, 20 at most.
+        """
+        if not self.channels or not self.mono:
+            return 0.0
+        return round(min(_MOST_GAIN, 10 * math.log10(self.channels / self.mono)), 2)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ JobsOption = Annotated[
 LimitOption = Annotated[
     float | None,
     typer.Option(
-        help="Give a file up after so many seconds. Default: 60, and 1 for each megabyte.",
+        help="Give a file up after so many seconds. Default: 60, and 1 for each megabyte, without getting on.",
         min=0.1,
         show_default=False,
     ),
@@ -167,6 +167,11 @@ class _Sink:
         self._options: dict[str, Any] = {"top_k": top_k, "timeline": timeline}
         self._writer: TableWriter | Writer | None = None
 
+    @property
+    def fills_terminal(self) -> bool:
+        """Whether bytes go straight to the terminal, past what keeps lines and a progress bar apart."""
+        return self._form is not Format.TABLE and self._stream.isatty()
+
     def write(self, outcome: Outcome) -> None:
         self._open().write(outcome)
 
@@ -231,7 +236,7 @@ def _hear(found: Sequence[Input], pool: Pool, windows: int, sink: _Sink, tally: 
     tasks = (Task(item.path, windows) for item in found if item.problem is None)
     outcomes = pool.run(tasks, ordered=True)
     begun = time.monotonic()
-    with progress_bar() as progress:
+    with progress_bar(shown=not sink.fills_terminal) as progress:
         progress(Step("hearing", 0, len(found)))
         for done, item in enumerate(found, 1):
             if item.problem is None:

@@ -23,11 +23,11 @@ def console(*, stderr: bool = False) -> Console:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Progress]:
+def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
     """A progress callback that draws bars with the time left on standard error; silent where that is no terminal."""
     from earmark.progress import silent
 
-    if not sys.stderr.isatty():
+    if not shown or not sys.stderr.isatty():
         yield silent
         return
     from rich.progress import (

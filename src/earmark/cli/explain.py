@@ -12,7 +12,7 @@ from earmark.cli.console import console, progress_bar
 from earmark.names import printable
 
 if TYPE_CHECKING:
-    from earmark.anatomy import Anatomy
+    from earmark.anatomy_seeds import Repeated
 
 
 def register(app: typer.Typer) -> None:
@@ -61,9 +61,14 @@ def explain(
         float | None,
         typer.Option(help="Claimed accuracy of cross-validation.  [default: the report's 0.71]", show_default=False),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Epochs in each fold.", min=1)] = 30,
+    epochs: Annotated[int, typer.Option(help="Epochs in each fold.", min=1)] = 15,
     folds: Annotated[int, typer.Option(help="Number of folds.", min=3)] = 10,
-    seed: Annotated[int, typer.Option(help="Of folds, first weights and shuffled labels.")] = 0,
+    seeds: Annotated[
+        str, typer.Option(help="Each deals folds and split anew, draws first weights, shuffles labels.")
+    ] = "0,1,2",
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write sentences and table to this file.", show_default=False)
+    ] = None,
     kind: Annotated[str, typer.Option(help="How sound becomes a picture: mel, or stft as in the report.")] = "mel",
     backbone: Annotated[
         Path | None, typer.Option(help="Folder of MobileNetV2's weights; else EARMARK_BACKBONE, else the hub.")
@@ -76,8 +81,12 @@ def explain(
 ) -> None:
     """Find out which procedure explains a step in accuracy: the report's 0.55 to 0.71, or any other."""
     from earmark import anatomy
+    from earmark.anatomy_seeds import explain_seeds
+    from earmark.cli.learn import whole_numbers
+    from earmark.files import atomic_write
     from earmark.prepare import prepare
     from earmark.report.anatomy_page import write_anatomy
+    from earmark.report.anatomy_seeds_view import markdown_over
     from earmark.training import pick_device
 
     given = before is not None or after is not None
@@ -85,17 +94,20 @@ def explain(
     claim = anatomy.Claim(
         standard.before if before is None else before, standard.after if after is None else after, not given
     )
-    chosen = pick_device(device)
+    chosen, numbers = pick_device(device), whole_numbers(seeds)
     with progress_bar() as progress:
         data, failures = prepare(
             dataset, kind=kind, backbone=backbone, cache=cache, jobs=jobs, device=chosen, progress=progress
         )
-        found = anatomy.explain(
-            data, output, epochs=epochs, folds=folds, seed=seed, claim=claim, jobs=jobs, device=chosen,
+        found = explain_seeds(
+            data, output, numbers, epochs=epochs, folds=folds, claim=claim, jobs=jobs, device=chosen,
             command=sys.argv, progress=progress,
         )  # fmt: skip
         page = write_anatomy(found, output / "explanation.html")
     _show(found)
+    if markdown is not None:
+        with atomic_write(markdown, "w") as file:
+            file.write(markdown_over(found))
     typer.echo(f"Page: {printable(page)}")
     for failure in failures:
         sys.stderr.write(f"left out {failure.clip}: {failure.message}\n")
@@ -103,31 +115,35 @@ def explain(
         raise typer.Exit(1)
 
 
-def _show(found: Anatomy) -> None:
+def _show(found: Repeated) -> None:
     from rich.table import Table
     from rich.text import Text
 
     from earmark.report.anatomy_page import sentences
+    from earmark.report.anatomy_seeds_view import sentences_over
     from earmark.report.words import pct, points
 
     out = console()
-    claim = found.claim
+    claim, several = found.first.claim, len(found.seeds) > 1
     table = Table(
-        title=f"Claimed: {pct(claim.before, 0)} to {pct(claim.after, 0)}, {points(claim.step, 0)} points",
+        title=f"Claimed: {pct(claim.before, 0)} to {pct(claim.after, 0)}, {points(claim.step, 0)} points"
+        + (f"; means over {len(found.seeds)} seeds" if several else ""),
         title_justify="left",
         box=None,
     )
     table.add_column("procedure")
-    for name in ("one split", "cross-val.", "step", "agrees", "labels shuffled"):
+    for name in ("one split", "cross-val.", "step", "step agrees", "all agrees", "labels shuffled"):
         table.add_column(name, justify="right")
-    for where in found.conditions:
-        table.add_section()
-        table.add_row(Text(where.name, style="bold"))
-        for item in where.explanations:
-            agrees = "yes" if item.fits else "step only" if item.step_fits else "no"
-            table.add_row(
-                f"  {item.name}", pct(item.before), pct(item.after), points(item.step), agrees, pct(item.shuffled)
-            )
+    network = ""
+    for item in found.findings:
+        if item.network != network:
+            network = item.network
+            table.add_section()
+            table.add_row(Text(network, style="bold"))
+        table.add_row(
+            f"  {item.name}", pct(item.before.mean), pct(item.after.mean), points(item.step.mean),
+            f"{item.step_fits} of {item.seeds}", f"{item.fits} of {item.seeds}", pct(item.shuffled.mean),
+        )  # fmt: skip
     out.print(table)
-    for sentence in sentences(found):
+    for sentence in sentences_over(found) if several else sentences(found.first):
         out.print(Text(sentence))

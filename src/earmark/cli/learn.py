@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from earmark.cli.chosen_model import head_training, tuned_network
 from earmark.cli.console import SOME_FAILED, console, progress_bar
 
 if TYPE_CHECKING:
     from earmark.extract import Failure
+    from earmark.learners import Learner
     from earmark.reproduce import Reproduction
     from earmark.runs import Run
 
@@ -37,6 +39,39 @@ BackboneFolder = Annotated[
         "--backbone", help="Folder or hub name of MobileNetV2's weights; else EARMARK_BACKBONE, else the hub."
     ),
 ]
+AnyBackbone = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        help="Folder or hub name (owner/name or owner/name@revision) of a transformers model that sees or hears; "
+        "docs/backbones.md lists them.  [default: MobileNetV2, from EARMARK_BACKBONE or the hub]",
+        show_default=False,
+    ),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a backbone with layers of one width (AST, MERT, HuBERT ...): a number, mean, or last.  "
+        "[default: last]",
+        show_default=False,
+    ),
+]
+UsualEpochs = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs",
+        help="Passes over the training clips.  [default: 100; tuned-gru: 40; tuned: 10]",
+        show_default=False,
+    ),
+]
+UsualBatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", help="Clips per step.  [default: 128; tuned-gru: 32; tuned: 8]", show_default=False),
+]
+UsualLearningRate = Annotated[
+    float | None,
+    typer.Option("--learning-rate", help="Of Adam.  [default: 0.001; tuned: 0.0001]", show_default=False),
+]
 Kind = Annotated[str, typer.Option(help="How sound becomes a picture: mel, or stft as in the report.")]
 Cache = Annotated[Path | None, typer.Option(help="Where computed features are kept.", show_default=False)]
 
@@ -54,7 +89,13 @@ def register(app: typer.Typer) -> None:
 def crossval(
     dataset: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the run.")] = Path("runs/crossval"),
-    model: Annotated[str, typer.Option(help="What to train; a wrong name lists them.")] = "tl-cnn-gru",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="What to train; a wrong name lists them. tuned-gru+musical is what ships; tuned: all of another "
+            "--backbone."
+        ),
+    ] = "tl-cnn-gru",
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -65,83 +106,125 @@ def crossval(
     ] = None,
     folds: Annotated[int | None, typer.Option(help="Number of folds.", show_default=False)] = None,
     seeds: Annotated[str, typer.Option(help="One repeat per seed, for example 0,1,2.")] = "0",
-    epochs: Epochs = 100,
-    batch_size: BatchSize = 128,
-    learning_rate: LearningRate = 1e-3,
+    epochs: UsualEpochs = None,
+    batch_size: UsualBatchSize = None,
+    learning_rate: UsualLearningRate = None,
     calibrate: Annotated[bool, typer.Option(help="Fit a temperature inside each fold's training clips.")] = True,
     leak_tests: Annotated[bool, typer.Option(help="Test the run for leaks.")] = True,
     kind: Kind = "mel",
-    backbone: BackboneFolder = None,
+    backbone: AnyBackbone = None,
+    layer: Layer = None,
     cache: Cache = None,
     jobs: Jobs = None,
     device: Device = None,
 ) -> None:
     """Cross-validate a model and write a run with its report page."""
     from earmark import crossval as engine
+    from earmark.encoder_learning import other_backbone, prepare_encoder
     from earmark.folds import make_protocol
+    from earmark.fused_learner import tuned_names
     from earmark.learners import make_learner
-    from earmark.models.config import TrainingConfig
     from earmark.prepare import prepare
     from earmark.training import pick_device
 
-    learner = make_learner(model, TrainingConfig(epochs, batch_size, learning_rate))
+    learner: Learner
+    other = other_backbone(backbone, model)
+    if other is None and model in tuned_names():
+        learner = tuned_network(model, epochs, batch_size, learning_rate, layer, backbone, kind)
+    elif other is None:
+        learner = make_learner(model, head_training(epochs, batch_size, learning_rate, layer))
     chosen = pick_device(device)
     with progress_bar() as progress:
-        data, failures = prepare(
-            dataset, feature=learner.feature, kind=kind, backbone=backbone, cache=cache, jobs=jobs, device=chosen,
-            progress=progress,
-        )  # fmt: skip
+        if other is not None:
+            prepared = prepare_encoder(
+                dataset, other, model, layer=layer, epochs=epochs, batch_size=batch_size,
+                learning_rate=learning_rate, kind=kind, cache=cache, jobs=jobs, device=chosen, progress=progress,
+            )  # fmt: skip
+            data, learner, failures = prepared.dataset, prepared.learner, prepared.failures
+        else:
+            data, failures = prepare(
+                dataset, feature=learner.feature, kind=kind, backbone=backbone, cache=cache, jobs=jobs,
+                device=chosen, progress=progress,
+            )  # fmt: skip
         run = engine.crossval(
-            data, learner, make_protocol(data, protocol, folds=folds, seeds=_seeds(seeds)), output, jobs=jobs,
+            data, learner, make_protocol(data, protocol, folds=folds, seeds=whole_numbers(seeds)), output, jobs=jobs,
             device=chosen, calibrate=calibrate, leak_tests=leak_tests, command=sys.argv, progress=progress,
         )  # fmt: skip
         page = _report(run)
-    _show_run(run, page)
+    show_run(run, page)
     _leave(failures)
 
 
 def train(
     dataset: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")] = Path("my.earmark"),
-    model: Annotated[str, typer.Option(help="tl-cnn or tl-cnn-gru.")] = "tl-cnn-gru",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="tl-cnn or tl-cnn-gru; tuned-gru or tuned-gru+musical, as ships; tuned: all of another --backbone."
+        ),
+    ] = "tl-cnn-gru",
     protocol: Annotated[
         str | None, typer.Option(help="For the cross-validation that comes first.", show_default=False)
     ] = None,
     folds: Annotated[int | None, typer.Option(help="Its number of folds.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of first weights, order and folds.")] = 0,
-    epochs: Epochs = 100,
-    batch_size: BatchSize = 128,
-    learning_rate: LearningRate = 1e-3,
+    epochs: UsualEpochs = None,
+    batch_size: UsualBatchSize = None,
+    learning_rate: UsualLearningRate = None,
     kind: Kind = "mel",
-    backbone: BackboneFolder = None,
+    backbone: AnyBackbone = None,
+    layer: Layer = None,
     cache: Cache = None,
     jobs: Jobs = None,
     device: Device = None,
 ) -> None:
     """Cross-validate, then train on all clips and write a bundle that hears without torch."""
     from earmark import train as engine
+    from earmark.encoder_learning import other_backbone, prepare_encoder, train_encoder
     from earmark.folds import make_protocol
+    from earmark.fused_learner import tuned_names
     from earmark.learners import HeadLearner
     from earmark.models.backbone import load_backbone
-    from earmark.models.config import HeadConfig, TrainingConfig
+    from earmark.models.config import HeadConfig
     from earmark.prepare import prepare
     from earmark.training import pick_device
 
-    learner = HeadLearner(HeadConfig(model), TrainingConfig(epochs, batch_size, learning_rate))  # type: ignore[arg-type]
+    learner: Learner
+    other = other_backbone(backbone, model)
+    if other is None and model in tuned_names():
+        learner = tuned_network(model, epochs, batch_size, learning_rate, layer, backbone, kind)
+    elif other is None:
+        training = head_training(epochs, batch_size, learning_rate, layer)
+        learner = HeadLearner(HeadConfig(model), training)  # type: ignore[arg-type]
     chosen = pick_device(device)
     with progress_bar() as progress:
-        loaded = load_backbone(backbone)
-        data, failures = prepare(
-            dataset, feature=learner.feature, kind=kind, backbone=loaded, cache=cache, jobs=jobs, device=chosen,
-            progress=progress,
-        )  # fmt: skip
+        if other is not None:
+            prepared = prepare_encoder(
+                dataset, other, model, layer=layer, epochs=epochs, batch_size=batch_size,
+                learning_rate=learning_rate, kind=kind, cache=cache, jobs=jobs, device=chosen, progress=progress,
+            )  # fmt: skip
+            data, failures = prepared.dataset, prepared.failures
+        else:
+            loaded = load_backbone(backbone)
+            data, failures = prepare(
+                dataset, feature=learner.feature, kind=kind, backbone=loaded, cache=cache, jobs=jobs, device=chosen,
+                progress=progress,
+            )  # fmt: skip
         given = protocol is not None or folds is not None
-        bundle, run = engine.train(
-            data, output, backbone=loaded, learner=learner, seed=seed, jobs=jobs, device=chosen, command=sys.argv,
-            protocol=make_protocol(data, protocol, folds=folds, seeds=[seed]) if given else None, progress=progress,
-        )  # fmt: skip
+        dealt = make_protocol(data, protocol, folds=folds, seeds=[seed]) if given else None
+        if other is not None:
+            bundle, run = train_encoder(
+                prepared, output, protocol=dealt, seed=seed, jobs=jobs, device=chosen, command=sys.argv,
+                progress=progress,
+            )  # fmt: skip
+        else:
+            bundle, run = engine.train(
+                data, output, backbone=loaded, learner=learner, seed=seed, jobs=jobs, device=chosen,
+                command=sys.argv, protocol=dealt, progress=progress,
+            )  # fmt: skip
         page = _report(run)
-    _show_run(run, page)
+    show_run(run, page)
     size = output.stat().st_size / 1e6
     out = console()
     out.print(f"Bundle {output} ({size:.1f} MB), unsure below {bundle.unsure_below:.2f}.", soft_wrap=True)
@@ -224,7 +307,8 @@ def model_summary(
     out.print(f"Non-trainable params: {found.frozen:,}")
 
 
-def _seeds(text: str) -> list[int]:
+def whole_numbers(text: str) -> list[int]:
+    """The seeds that a user typed, for example ``0,1,2``."""
     from earmark.errors import InputError
 
     try:
@@ -239,7 +323,8 @@ def _report(run: Run) -> Path:
     return write_report(run)
 
 
-def _show_run(run: Run, page: Path) -> None:
+def show_run(run: Run, page: Path) -> None:
+    """Print scores, leak tests and where the report is."""
     from rich.table import Table
 
     metrics: Any = run.metrics

@@ -23,6 +23,7 @@ from earmark.library.worker import DEFAULT_WINDOWS
 if TYPE_CHECKING:
     from earmark.library.scan import ScanReport
     from earmark.library.stats import Stats
+    from earmark.library.track import Track
 
 CatalogueOption = Annotated[
     Path | None,
@@ -95,27 +96,44 @@ def errors(
     catalogue: CatalogueOption = None,
     as_json: JsonOption = False,
     null: Annotated[
-        bool, typer.Option("--null", "-0", help="Write only the paths, each with a NUL behind, as for xargs -0.")
+        bool,
+        typer.Option(
+            "--null",
+            "-0",
+            help="Write only the paths of what could not be heard, each with a NUL behind, as for xargs -0.",
+        ),
     ] = False,
 ) -> None:
-    """List every file of the library that could not be heard, with the reason."""
+    """List every file of the library that could not be heard, or only in part, with the reason."""
     import os
 
     from earmark.library.library import Library
 
     with Library(catalogue, create=False) as library:
-        failures = list(library.errors())
+        failures, flawed = list(library.errors()), [] if null else list(library.flawed())
+    rows = [(f.path, f.problem or "", f.reason or "", False) for f in failures]
+    rows += [(f.path, code, _what_is_wrong(f, code), True) for f in flawed for code in f.warnings]
     if as_json:
-        rows = [{"path": f.path, "problem": f.problem, "reason": f.reason} for f in failures]
-        typer.echo(json.dumps(rows, indent=2))
+        keys = ("path", "problem", "reason", "heard")
+        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
     elif null:
         sys.stdout.buffer.writelines(os.fsencode(failure.path) + b"\0" for failure in failures)
     else:
-        width = max((len(f.problem or "") for f in failures), default=0)
-        for failure in failures:
-            typer.echo(f"{failure.problem:<{width}}  {failure.reason}")
+        width = max((len(problem) for _, problem, _, _ in rows), default=0)
+        for _, problem, reason, _ in rows:
+            typer.echo(f"{problem:<{width}}  {reason}")
         count = len(failures)
-        typer.echo(f"{count} {'file' if count == 1 else 'files'} could not be heard.", err=True)
+        said = f"{count} {'file' if count == 1 else 'files'} could not be heard"
+        if flawed:
+            said += f"; {len(flawed)} {'was' if len(flawed) == 1 else 'were'} heard though something is wrong"
+        typer.echo(f"{said}.", err=True)
+
+
+def _what_is_wrong(track: Track, code: str) -> str:
+    from earmark.audio import explain
+    from earmark.names import printable
+
+    return f"{printable(track.path)} was heard, but: {explain(code)}"
 
 
 def stats(catalogue: CatalogueOption = None, as_json: JsonOption = False) -> None:
@@ -153,6 +171,9 @@ def _say_report(report: ScanReport, where: Path) -> None:
     files = "1 file" if report.found == 1 else f"{report.found} files"
     rate = f" ({report.heard / report.seconds:.1f} tracks/s)" if report.heard > 1 and report.seconds else ""
     typer.echo(f"{files}: {said}, in {_duration(report.seconds)}{rate}.")
+    if report.flawed:
+        some = f"{report.flawed} {'was' if report.flawed == 1 else 'were'}"
+        typer.echo(f"{some} heard though something is wrong with the file (see: earmark errors).")
     typer.echo(f"Catalogue: {where}")
 
 
@@ -179,6 +200,15 @@ def _show_stats(summed: Stats, where: Path) -> None:
         older = f"; {summed.outdated:,} tracks were heard by an older one" if summed.outdated else ""
         out.print(Text(f"Bundle     {summed.bundle}{older}"))
     out.print(Text(f"Tags       {summed.tagged_genre:,} tracks name a genre, {summed.tagged_year:,} a year"))
+    if summed.tempo is not None:
+        t = summed.tempo
+        out.print(Text(f"Tempo      {t.median:.0f} BPM in the middle, most from {t.low:.0f} to {t.high:.0f}"))
+    if summed.loudness is not None:
+        t = summed.loudness
+        out.print(Text(f"Loudness   {t.median:.1f} LUFS in the middle, most from {t.low:.1f} to {t.high:.1f}"))
+    if summed.keys:
+        most = ", ".join(f"{key} {count:,}" for key, count in summed.keys[:4])
+        out.print(Text(f"Keys       {most}" + (" ..." if len(summed.keys) > 4 else "")))
     if summed.removed:
         out.print(Text(f"Gone       {summed.removed:,}"))
     if summed.genres:

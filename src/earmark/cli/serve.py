@@ -57,7 +57,6 @@ def serve(
     import logging
 
     from earmark.library.pool import default_jobs
-    from earmark.server.run import serve as run
     from earmark.server.settings import LOOPBACK, Settings
 
     settings = Settings(
@@ -74,6 +73,8 @@ def serve(
         allow_remote=allow_remote,
         allow_hosts=tuple(allow_host or ()),
     )
+
+    from earmark.server.run import serve as run
 
     def started(address: str) -> None:
         secret = f"?token={token}" if token is not None else ""

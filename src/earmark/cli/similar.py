@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -141,8 +142,13 @@ def _show(found: Sequence[Match]) -> None:
         line = Text(f"{match.score:.2f}  ")
         line.append(f"{match.track.answer:<{width}}  ", "bold" if not match.track.settled.unsure else "yellow")
         line.append(match.track.name)
-        line.append(f"  {printable(match.track.path)}", "dim")
+        line.append(f"  {printable(_from_here(match.track.path, str(Path.cwd())))}", "dim")
         if out.is_terminal:
             out.print(line, no_wrap=True, overflow="ellipsis")
         else:
             out.print(line, soft_wrap=True)
+
+
+def _from_here(path: str, here: str) -> str:
+    """A path below the current folder without that folder, which leaves room for what tells tracks apart."""
+    return path.removeprefix(here.rstrip("/\\") + os.sep)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from earmark.library.tags import Entry, Plan, Report
 
+_MOST_FAILURES = 20
 _LONGEST_NAME = 28  # columns; longer ones are cut in their middle
 
 tags = typer.Typer(
@@ -117,7 +118,9 @@ def plan(
     full: FullOption = False,
     jobs: JobsOption = None,
     time_limit: LimitOption = None,
-    show_all: Annotated[bool, typer.Option("--all", help="Show the files that stay as they are too.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show files that stay as they are and every failure.")
+    ] = False,
 ) -> None:
     """Plan which genres to write and show the difference.
 
@@ -287,7 +290,11 @@ def _show_plan(plan: Plan, *, show_all: bool) -> None:
                 Padding(remark, (0, 0, 0, 4), expand=False) if fits else Text("    ").append_text(remark),
                 soft_wrap=not fits,
             )
-    _show_failures([(e.path, e.why) for e in plan.entries if e.action == "fail"], "failed")
+    failures = [(e.path, e.why) for e in plan.entries if e.action == "fail"]
+    _show_failures(failures if show_all else failures[:_MOST_FAILURES], "failed")
+    if len(failures) > _MOST_FAILURES and not show_all:
+        more = len(failures) - _MOST_FAILURES
+        typer.echo(f"... and {more} more; all are in the plan, and shown by --all", err=True)
 
 
 def _difference(entry: Entry) -> Text:

@@ -1,7 +1,8 @@
 """GTZAN (Tzanetakis and Cook, 2002): its facts, and features computed from it, as they ship with the package.
 
 ``features.npz`` holds, for all 1000 clips, the pooled output of the frozen MobileNetV2 for the whole clip drawn as a
-256x256 image (float16), statistics of bands and cepstra for the baselines, and thumbnails for reports. It is made by
+256x256 image (float16), statistics of bands and cepstra and musical features for the baselines, and thumbnails for
+reports. It is made by
 ``scripts/make_gtzan_features.py`` from mel spectrograms of the clips; no sound can be made from it. ``MODEL_CARD.md``
 beside it says how.
 """
@@ -15,10 +16,10 @@ import numpy as np
 
 from earmark.dataset import Dataset, gtzan_clips, make_dataset
 from earmark.errors import StoreError
-from earmark.features import BACKBONE, MEL, MFCC
+from earmark.features import BACKBONE, MEL, MFCC, MUSICAL
 from earmark.spectrogram import MEL as MEL_FRONT_END
 
-FEATURES = (BACKBONE, MFCC, MEL)
+FEATURES = (BACKBONE, MFCC, MEL, MUSICAL)
 
 
 def load() -> Dataset:

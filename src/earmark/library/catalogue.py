@@ -16,6 +16,7 @@ from earmark.library.details import Details
 from earmark.library.listing import Page, Wanted, order
 from earmark.library.schema import connect, damaged, explain
 from earmark.library.track import Known, Track
+from earmark.music import MUSIC_FIELDS, Music
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 4096
 _ALL = Wanted()
+# Where the measurements of the music begin in a row.
+_MUSIC = 14 + len(Details.__slots__)
 
 
 def default_catalogue() -> Path:
@@ -245,7 +248,8 @@ class Catalogue:
     def _select(self, condition: str, values: Sequence[Any]) -> Iterator[Track]:
         sql = (
             "SELECT id, path, label, confidence, unsure, probabilities, heard, seconds, problem, reason, warnings, "
-            f"removed IS NOT NULL, bundle, correction, artist, title, album, year, genre FROM tracks {condition}"
+            f"removed IS NOT NULL, bundle, correction, artist, title, album, year, genre, "
+            f"{', '.join(MUSIC_FIELDS)} FROM tracks {condition}"
         )
         for row in self._all(sql, values):
             number, path, label, confidence, unsure, packed, heard, seconds, problem, reason, warnings, removed = row[
@@ -261,7 +265,8 @@ class Catalogue:
                 heard=tuple((start, end) for start, end in json.loads(heard or "[]")),
                 seconds=seconds,
                 correction=row[13],
-                details=Details(*row[14:]),
+                details=Details(*row[14:_MUSIC]),
+                music=Music(*row[_MUSIC:]),
                 problem=problem,
                 reason=reason,
                 warnings=tuple((warnings or "").split()),

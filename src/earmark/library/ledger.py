@@ -18,12 +18,13 @@ from earmark.library.details import Details
 from earmark.library.migrations import search_words
 from earmark.library.track import FileState
 from earmark.library.worker import Outcome
+from earmark.music import MUSIC_FIELDS
 
 if TYPE_CHECKING:
     from earmark.bundle import Bundle
 
 _DETAILS = Details.__slots__
-_RESULT = ("label", "confidence", "unsure", "probabilities", "heard", "seconds", "warnings")
+_RESULT = ("label", "confidence", "unsure", "probabilities", "heard", "seconds", "warnings", *MUSIC_FIELDS)
 
 
 class Ledger(Catalogue):
@@ -207,6 +208,7 @@ class Ledger(Catalogue):
             "heard": json.dumps(row["heard"]),
             "seconds": row["declared"] if row["declared"] is not None else row["decoded"],
             "warnings": " ".join(row["problems"]),
+            **{name: row.get(name) for name in MUSIC_FIELDS},
         }
 
     def _update(self, number: int, values: Mapping[str, Any]) -> None:

@@ -237,6 +237,10 @@ class Library:
         """Files that could not be heard, with ``problem`` and ``reason``."""
         return self._catalogue.failures()
 
+    def flawed(self) -> Iterator[Track]:
+        """Tracks that were heard though something is wrong with their files; ``warnings`` says what."""
+        return (track for track in self.tracks() if track.warnings)
+
     def stats(self) -> Stats:
         """The library in numbers."""
         from earmark.library.stats import stats

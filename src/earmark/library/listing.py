@@ -15,7 +15,7 @@ _REST: Final = "listed_rest"
 SORTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "path": ("listed_path", ()),
     "artist": ("listed_artist", ("artist COLLATE NOCASE", "album COLLATE NOCASE", "title COLLATE NOCASE")),
-    "title": (_REST, ("title COLLATE NOCASE",)),
+    "title": ("listed_title", ("title COLLATE NOCASE",)),
     "label": ("listed_label", ("said",)),
     "confidence": ("listed_confidence", ("sure",)),
     "year": (_REST, ("year",)),
@@ -84,8 +84,9 @@ class Wanted:
             values.append(self.min_confidence)
         if self.under is not None:
             first, last = below(os.fspath(self.under))
-            where.append("(path = ? OR (path >= ? AND path < ?))")
-            values += [os.fsencode(self.under), first, last]
+            # The range first, for the index; between a folder's name and what lies in it there may be others.
+            where.append("path >= ? AND path < ? AND (path = ? OR path >= ?)")
+            values += [os.fsencode(self.under), last, os.fsencode(self.under), first]
         return " AND ".join(where), values
 
 

@@ -11,6 +11,8 @@ import sqlite3
 import unicodedata
 from collections.abc import Sequence
 
+from earmark.music import MUSIC_FIELDS
+
 FIRST = """
 CREATE TABLE bundles (
     id INTEGER PRIMARY KEY,
@@ -87,6 +89,7 @@ _SECOND = (
     "ALTER TABLE tracks ADD COLUMN doubt INTEGER",
     "ALTER TABLE tracks ADD COLUMN sure REAL",
     "ALTER TABLE tracks ADD COLUMN words TEXT",
+    *(f"ALTER TABLE tracks ADD COLUMN {name} {'TEXT' if name == 'key' else 'REAL'}" for name in MUSIC_FIELDS),
     f"CREATE TRIGGER tracks_made AFTER INSERT ON tracks BEGIN {_DERIVE} END",
     "CREATE TRIGGER tracks_changed AFTER UPDATE OF content, label, confidence, unsure, problem, removed ON tracks "
     f"BEGIN {_DERIVE} END",
@@ -100,9 +103,10 @@ _SECOND = (
     f"CREATE INDEX listed_path ON tracks (standing, path, {_FILTERS})",
     f"CREATE INDEX listed_artist ON tracks (standing, artist COLLATE NOCASE, album COLLATE NOCASE, "
     f"title COLLATE NOCASE, path, {_FILTERS})",
+    f"CREATE INDEX listed_title ON tracks (standing, title COLLATE NOCASE, path, {_FILTERS})",
     f"CREATE INDEX listed_label ON tracks (standing, {_FILTERS}, path)",
     f"CREATE INDEX listed_confidence ON tracks (standing, sure, path, {_FILTERS})",
-    f"CREATE INDEX listed_rest ON tracks (standing, year, seconds, done, title COLLATE NOCASE, path, {_FILTERS})",
+    f"CREATE INDEX listed_rest ON tracks (standing, year, seconds, done, path, {_FILTERS})",
     "CREATE INDEX listed_correction ON tracks (correction) WHERE correction IS NOT NULL",
 )
 _STEPS: dict[int, Sequence[str]] = {1: _SECOND}

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from earmark.errors import StoreError
-from earmark.library.worker import Outcome, Ready, Seen, Start, Task, failed
+from earmark.library.worker import Alive, Outcome, Ready, Seen, Start, Task, failed
 
-# A four-minute song takes a fifth of a second, an hour of sound a few; far above both, on a slow machine too.
+# A four-minute song takes a fifth of a second, an hour of sound a few. The limit is far above both and counts anew
+# with every window that is heard, so that long sound on a slow machine or from a slow disk is not taken for a hang.
 BASE_SECONDS = 60.0
 SECONDS_PER_MB = 1.0
 _STARTING_SECONDS = 120.0
@@ -59,7 +60,7 @@ class Pool:
     jobs
         Number of worker processes.
     time_limit
-        Seconds that one file may take; None: a minute and a second per megabyte.
+        Seconds that one file may take in all; None: a minute and a second per megabyte, without another window heard.
 
     Attributes
     ----------
@@ -118,7 +119,7 @@ class Pool:
                         number, task = next(source, (-1, None))
                     if task is None or self._stop.is_set():
                         break
-                    outcome = worker.hear(task, wanted, self._limit(task))
+                    outcome = worker.hear(task, wanted, self._limit(task), patient=self._time_limit is None)
                     self.ready = worker.ready or self.ready
                     results.put((number, outcome))
                 results.put((-1, None))
@@ -193,15 +194,25 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._begin()
 
-    def hear(self, task: Task, wanted: Wanted | None, limit: float) -> Outcome:
-        """Exchange one task; whatever the file does to the process ends in the outcome."""
+    def hear(self, task: Task, wanted: Wanted | None, limit: float, *, patient: bool) -> Outcome:
+        """Exchange one task; whatever the file does to the process ends in the outcome.
+
+        The limit in seconds is for all of it or, if `patient`, for the time without a sign of life.
+        """
         self.prepare()
+        late = threading.Event()
         try:
-            with self._time_limit(limit) as late:
+            with contextlib.ExitStack() as limited:
+                limited.enter_context(self._time_limit(limit, late))
                 self._send(replace(task, seconds=2 * limit))
                 answer = self._receive()
                 if isinstance(answer, Seen):
                     self._send(wanted is None or wanted(task, answer))
+                    answer = self._receive()
+                while isinstance(answer, Alive):
+                    if patient:
+                        limited.pop_all().close()
+                        limited.enter_context(self._time_limit(limit, late))
                     answer = self._receive()
                 return cast(Outcome, answer)
         except _GONE:
@@ -253,6 +264,8 @@ class Worker:
     def _begin(self) -> None:
         # One thread each: several workers share the processors better than the threads of one.
         environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        # Looking for plugins of pydantic takes a fiftieth of a worker's start, and there are none that concern us.
+        environment["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
         # -P: nothing is imported from the folder that happens to be current.
         command = [sys.executable, "-P", "-c", "from earmark.library.worker import main; main()"]
         pipe = subprocess.PIPE
@@ -275,7 +288,7 @@ class Worker:
         if self.ready is not None:
             return
         try:
-            with self._time_limit(_STARTING_SECONDS):
+            with self._time_limit(_STARTING_SECONDS, threading.Event()):
                 ready = cast(Ready, self._receive())
         except _GONE as error:
             code = self.bury()
@@ -290,9 +303,9 @@ class Worker:
         self.ready = ready
 
     @contextlib.contextmanager
-    def _time_limit(self, seconds: float) -> Iterator[threading.Event]:
+    def _time_limit(self, seconds: float, late: threading.Event) -> Iterator[None]:
         """Kill the process when the block takes longer, and say so in the event."""
-        late, process = threading.Event(), self._process
+        process = self._process
 
         def give_up() -> None:
             late.set()
@@ -303,7 +316,7 @@ class Worker:
         timer.daemon = True
         timer.start()
         try:
-            yield late
+            yield
         finally:
             timer.cancel()
 

@@ -19,7 +19,7 @@ from earmark.library.ledger import Ledger
 from earmark.library.pool import Pool
 from earmark.library.schema import lock_file
 from earmark.library.track import FileState, Known
-from earmark.library.worker import Outcome, Seen, Task
+from earmark.library.worker import Outcome, Seen, Task, failed
 from earmark.locks import exclusive
 from earmark.names import printable
 from earmark.progress import Progress, Step, silent
@@ -45,7 +45,9 @@ class ScanReport:
     new, changed, again
         Heard now: for the first time; because their sound changed; because the bundle or the options did.
     failed
-        Could not be heard in this scan; see `failures`.
+        Could not be heard in this scan, folders that could not be looked into among them; see `failures`.
+    flawed
+        Of those heard: something is wrong with the file, such as a missing end.
     retagged, moved, copied
         Known sound with other tags, in another place, or in a second place.
     returned, removed
@@ -62,6 +64,7 @@ class ScanReport:
     changed: int = 0
     again: int = 0
     failed: int = 0
+    flawed: int = 0
     retagged: int = 0
     moved: int = 0
     copied: int = 0
@@ -170,7 +173,8 @@ class _Scan:
                 f"{printable(root)} is not a folder that can be read. Is its disk connected? Nothing was changed."
             )
         count = 0
-        for found in find_audio(root):
+        refused: list[OSError] = []
+        for found in find_audio(root, on_error=refused.append):
             path = str(found)
             key = os.fsencode(path)
             if key in self._seen:
@@ -184,6 +188,8 @@ class _Scan:
                 state = _NOWHERE
             self._consider(path, self._known.get(key), state, retry)
         self._progress(Step("looking for files", count, count))
+        for error in refused:
+            self._note_refused(error)
         self.report.found += count
         if not count and not accept_removed:
             gone = sum(1 for _ in self._missing(root))
@@ -192,6 +198,20 @@ class _Scan:
                     f"There is no sound below {printable(root)}, though the catalogue knows {gone} files there. "
                     "If its disk is not connected, connect it; if they are really gone, add --accept-removed."
                 )
+
+    def _note_refused(self, error: OSError) -> None:
+        """List a folder that cannot be looked into as a file that cannot be heard: it may hide a hundred of them."""
+        path = os.fsdecode(error.filename or b"")
+        key = os.fsencode(path)
+        if not path or key in self._seen:
+            return
+        self._seen.add(key)
+        self._fail(failed(path, "unreadable", f"this folder cannot be read ({error.strerror})."), _NOWHERE)
+
+    def _fail(self, outcome: Outcome, state: FileState) -> None:
+        self._write(outcome, state)
+        self.report.failed += 1
+        self.report.failures.append((outcome.path, outcome.problem or "", outcome.reason or ""))
 
     def _consider(self, path: str, known: Known | None, state: FileState, retry: bool) -> None:
         if known is None:
@@ -232,12 +252,11 @@ class _Scan:
             if outcome.row is not None:
                 self._write(outcome, errand.state)
                 setattr(self.report, errand.why, getattr(self.report, errand.why) + 1)
+                self.report.flawed += bool(outcome.row["problems"])
             elif outcome.problem is not None:
                 if outcome.problem in _PASSING:
                     _require_connected(errand.path, roots)
-                self._write(outcome, errand.state)
-                self.report.failed += 1
-                self.report.failures.append((outcome.path, outcome.problem, outcome.reason or ""))
+                self._fail(outcome, errand.state)
             elif outcome.seen is not None:
                 self._recognise(outcome.path, outcome.seen, errand)
             rate = done / max(1e-9, time.monotonic() - begun)
@@ -286,7 +305,14 @@ class _Scan:
 
     def note_removed(self, root: str, *, accept_removed: bool) -> None:
         """Mark the tracks below a folder whose files are gone."""
-        gone = [known.id for path, known in self._missing(root) if _is_gone(path)]
+        missing = list(self._missing(root))
+        # A folder is noted only while it cannot be looked into.
+        self._catalogue.mark_removed(
+            known.id
+            for path, known in missing
+            if known.problem == "unreadable" and os.path.isdir(path)  # noqa: PTH112
+        )
+        gone = [known.id for path, known in missing if _is_gone(path)]
         if gone:
             if not accept_removed:
                 _require_connected(root, [root])

@@ -21,6 +21,16 @@ class GenreCount:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How a measurement is spread over the tracks: the middle one, and a tenth of all below and above."""
+
+    tracks: int
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Stats:
     """A library in numbers.
 
@@ -39,6 +49,10 @@ class Stats:
         Tracks by the decade in their tags: (1970, 12) ...
     tagged_genre, tagged_year
         Tracks whose tags name a genre, a year.
+    tempo, loudness
+        Of the tracks where they were measured, in beats per minute and in LUFS; None where there are none.
+    keys
+        Tracks by key, most first: ("A minor", 12) ...
     failed
         Files that could not be heard, by the code of the reason.
     removed
@@ -59,6 +73,9 @@ class Stats:
     decades: tuple[tuple[int, int], ...]
     tagged_genre: int
     tagged_year: int
+    tempo: Spread | None
+    loudness: Spread | None
+    keys: tuple[tuple[str, int], ...]
     failed: dict[str, int]
     removed: int
     outdated: int
@@ -99,9 +116,28 @@ def stats(catalogue: Catalogue) -> Stats:
         decades=tuple((int(decade), int(count)) for decade, count in decades),
         tagged_genre=totals[3],
         tagged_year=totals[4],
+        tempo=_spread(catalogue, "tempo"),
+        loudness=_spread(catalogue, "loudness"),
+        keys=tuple(
+            (str(key), int(count))
+            for key, count in catalogue.select(
+                f"SELECT key, count(*) {_HEARD} AND key IS NOT NULL GROUP BY key ORDER BY count(*) DESC, key"
+            )
+        ),
         failed={str(problem): int(count) for problem, count in failed},
         removed=removed,
         outdated=totals[6],
         bundle=newest[2] if newest else None,
         roots=tuple(catalogue.roots()),
     )
+
+
+def _spread(catalogue: Catalogue, column: str) -> Spread | None:
+    values = [
+        float(value)
+        for (value,) in catalogue.select(f"SELECT {column} {_HEARD} AND {column} IS NOT NULL ORDER BY {column}")
+    ]
+    if not values:
+        return None
+    low, median, high = (values[round(share * (len(values) - 1))] for share in (0.1, 0.5, 0.9))
+    return Spread(len(values), low, median, high)

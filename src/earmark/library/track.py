@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from earmark.library.details import Details
+from earmark.music import Music
 from earmark.names import printable
 
 _NO_DETAILS = Details()
+_NO_MUSIC = Music()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Track:
         an empty label and none.
     correction
         The genre that a person said it is; None if nobody did.
+    music
+        Tempo, key, loudness and dynamics of what was heard; empty for tracks from before these were measured.
     heard, seconds
         The windows that were heard and the length of the track, in seconds.
     details
@@ -55,6 +59,7 @@ class Track:
     warnings: tuple[str, ...] = ()
     removed: bool = False
     correction: str | None = None
+    music: Music = _NO_MUSIC
 
     @property
     def answer(self) -> str:
@@ -86,6 +91,7 @@ class Track:
             row |= {"label": self.label, "confidence": self.confidence, "unsure": self.unsure}
             row["correction"] = self.correction
             row |= {"probabilities": dict(self.probabilities or {}), "heard": [list(h) for h in self.heard]}
+            row |= self.music.to_dict()
         row["seconds"] = self.seconds
         row |= {name: getattr(self.details, name) for name in Details.__slots__}
         return row | {"warnings": list(self.warnings), "removed": self.removed}

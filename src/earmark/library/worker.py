@@ -17,7 +17,7 @@ import contextlib
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -67,7 +67,7 @@ class Task:
     look
         Whether to tell the content key and the tags, to ask before hearing, and to make a print.
     seconds
-        The worker ends itself if the file takes this much longer than it should, in case nobody else can.
+        The worker ends itself if so long passes without another window heard, in case nobody else can.
     stretch
         Start and length in seconds of what to hear; a length of None: to the end.
     longest
@@ -94,6 +94,11 @@ class Seen:
 
     content: bytes
     details: Details
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A sign of life: another window was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +167,19 @@ def main() -> None:
         send(Ready(classifier.bundle.id, classifier.labels))
         while True:
             task: Task = pickle.load(incoming)
-            with _deadline(task.seconds):
+            with _deadline(task.seconds) as put_off:
                 seen = look(task.path) if task.look else None
                 if seen is not None:
                     send(seen)
                     if not pickle.load(incoming):
                         send(Outcome(task.path, seen=seen))
                         continue
-                send(hear(classifier, task, seen))
+
+                def alive() -> None:
+                    put_off()
+                    send(Alive())
+
+                send(hear(classifier, task, seen, alive))
 
 
 def look(path: str) -> Seen | None:
@@ -188,8 +198,10 @@ def look(path: str) -> Seen | None:
         return None
 
 
-def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcome:
-    """Classify one file; whatever is wrong with it ends in the outcome."""
+def hear(
+    classifier: Classifier, task: Task, seen: Seen | None = None, alive: Callable[[], None] | None = None
+) -> Outcome:
+    """Classify one file; whatever is wrong with it ends in the outcome. `alive` is called for each window."""
     from earmark.library.convert import write_wav
     from earmark.library.overview import overview
     from earmark.library.prints import Print, make_print
@@ -200,8 +212,11 @@ def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcom
     timbre = Timbre(front_end)
 
     def note(start: float, spectrogram: NDArray[np.uint8]) -> None:
-        prints.append(make_print(start, spectrogram, front_end))
-        timbre.add(spectrogram)
+        if alive is not None:
+            alive()
+        if task.look:
+            prints.append(make_print(start, spectrogram, front_end))
+            timbre.add(spectrogram)
 
     begin, length = task.stretch
     try:
@@ -215,7 +230,7 @@ def hear(classifier: Classifier, task: Task, seen: Seen | None = None) -> Outcom
             full=task.windows == 0,
             start=begin,
             seconds=length,
-            on_window=note if task.look else None,
+            on_window=note,
         )
         picture = overview(task.path, start=begin, seconds=length) if task.picture else None
     except AudioError as error:
@@ -288,14 +303,18 @@ def _bounded(task: Task, window: float) -> float | None:
 
 
 @contextlib.contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    """End this process after so many seconds, even while a decoder hangs in C."""
+def _deadline(seconds: float) -> Iterator[Callable[[], None]]:
+    """End this process after so many seconds, even while a decoder hangs in C; calling what it gives starts anew."""
     import faulthandler
 
     with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+
+        def start() -> None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+
+        start()
         try:
-            yield
+            yield start
         finally:
             faulthandler.cancel_dump_traceback_later()
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from earmark.errors import InputError, MissingExtraError
 from earmark.library.worker import Outcome
+from earmark.music import MUSIC_FIELDS
 
 FORMATS = ("table", "json", "jsonl", "csv", "parquet")
 _COLUMNS = (
@@ -28,6 +29,7 @@ _COLUMNS = (
     "decoded",
     "declared",
     "problems",
+    *MUSIC_FIELDS,
     "problem",
     "reason",
     "bundle",
@@ -167,7 +169,8 @@ class ParquetWriter(Writer):
         except ImportError as error:
             raise MissingExtraError("Writing Parquet", "parquet") from error
         kinds: dict[str, Any] = dict.fromkeys(_COLUMNS, pa.string())
-        kinds |= dict.fromkeys(("confidence", "decoded", "declared"), pa.float64())
+        numbers = ("confidence", "decoded", "declared", *(name for name in MUSIC_FIELDS if name != "key"))
+        kinds |= dict.fromkeys(numbers, pa.float64())
         kinds |= {"unsure": pa.bool_(), "problems": pa.list_(pa.string())}
         kinds["heard"] = pa.list_(pa.struct([("start", pa.float64()), ("end", pa.float64())]))
         kinds |= {f"p:{label}": pa.float64() for label in self.labels}

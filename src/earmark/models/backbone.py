@@ -19,15 +19,17 @@ FEATURES = 1280
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep the loading bar of transformers off the terminal, and put its setting back afterwards."""
+def quiet_transformers() -> Iterator[None]:
+    """Keep the loading bar and remarks of transformers off the terminal, and put its settings back afterwards."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
 
@@ -96,9 +98,17 @@ def load_backbone(source: str | Path | None = None, *, revision: str = "main") -
     if looks_local and not (folder / "config.json").is_file():
         raise InputError(f"{named} is not a folder with a transformers model (it has no config.json). {ways}")
     try:
-        with _quiet_transformers():
-            from transformers import MobileNetV2Model
+        with quiet_transformers():
+            from transformers import MobileNetV2Config, MobileNetV2Model
 
+            # Of another model's folder transformers would make a MobileNetV2 of random weights.
+            place, at = (str(folder), {}) if looks_local else (named, {"revision": revision})
+            kind = MobileNetV2Config.get_config_dict(place, **at)[0].get("model_type", "mobilenet_v2")
+            if kind != "mobilenet_v2":
+                raise InputError(
+                    f"{named} is a model of the type {kind!r}, and this needs a MobileNetV2. Other backbones go with "
+                    "earmark crossval and earmark train."
+                )
             if looks_local:
                 network = MobileNetV2Model.from_pretrained(folder, local_files_only=True)
             else:

@@ -1,4 +1,4 @@
-"""A MobileNetV2 that can be fine-tuned, on a grey spectrogram drawn 1:1, and heads that keep the time axis.
+"""A MobileNetV2 that can be fine-tuned, on a spectrogram drawn 1:1, and heads that keep the time axis.
 
 The ImageNet weights come with their batch normalisation folded: it scales by 1, and its statistics are those of
 nothing. :func:`estimate_statistics` puts real statistics in without changing what the network computes; without it,
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from earmark.models.backbone import Backbone
-from earmark.models.convnet_config import STRIDES, ConvNetConfig, TimeHeadConfig
+from earmark.models.convnet_config import STRIDE, ConvNetConfig, PictureKind, TimeHeadConfig
 
 # As MobileNetV2's normalisation has it.
 _EPSILON = 1e-3
@@ -53,12 +53,19 @@ class _StridedDepthwise(torch.autograd.Function):
 class ConvNorm(nn.Module):
     """Convolution with TensorFlow's "SAME" padding, normalisation and, where wanted, ReLU6."""
 
-    def __init__(self, convolution: nn.Conv2d, normalisation: nn.BatchNorm2d, active: bool) -> None:
+    def __init__(
+        self,
+        convolution: nn.Conv2d,
+        normalisation: nn.BatchNorm2d,
+        active: bool,
+        stride: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
-        size, stride = convolution.kernel_size[0], convolution.stride[0]
+        size = convolution.kernel_size[0]
+        steps = cast(tuple[int, int], stride or convolution.stride)
         self.convolution = nn.Conv2d(
-            convolution.in_channels, convolution.out_channels, size, stride, groups=convolution.groups, bias=False,
-            padding=size // 2 if stride == 1 else 0,
+            convolution.in_channels, convolution.out_channels, size, steps, groups=convolution.groups, bias=False,
+            padding=size // 2 if steps == (1, 1) else 0,
         )  # fmt: skip
         self.normalisation: nn.Module = nn.BatchNorm2d(convolution.out_channels, eps=_EPSILON, momentum=_MOMENTUM)
         with torch.no_grad():
@@ -72,15 +79,16 @@ class ConvNorm(nn.Module):
 
     def _convolve(self, features: Tensor) -> Tensor:
         convolution = self.convolution
-        if convolution.stride[0] == 1:
+        down, along = convolution.stride
+        if (down, along) == (1, 1):
             return cast(Tensor, convolution(features))
         height, width = int(features.shape[2]), int(features.shape[3])
         even = height % 2 == 0 and width % 2 == 0
         depthwise = convolution.groups > 1
         if even and depthwise and convolution.bias is None and features.device.type == "cpu" and self.training:
             return cast(Tensor, _StridedDepthwise.apply(features, convolution.weight.to(features.dtype)))  # type: ignore[no-untyped-call]
-        padding = (width % 2, 1, height % 2, 1)
-        return cast(Tensor, convolution(nn.functional.pad(features, padding)))
+        before = (1 if along == 1 else width % 2, 1 if down == 1 else height % 2)
+        return cast(Tensor, convolution(nn.functional.pad(features, (before[0], 1, before[1], 1))))
 
     def fold(self) -> None:
         """Make the normalisation, as it stands, a part of the convolution: the same function for good."""
@@ -110,19 +118,28 @@ class InvertedResidual(nn.Module):
 
 
 class Stem(nn.Module):
-    """The first convolution, for one grey channel, and the narrowing behind it."""
+    """The first convolution and the narrowing behind it."""
 
-    def __init__(self, stem: nn.Module) -> None:
+    def __init__(self, stem: Any, config: ConvNetConfig) -> None:
         super().__init__()
-        self.first = _conv_norm(stem.first_conv)
+        first = stem.first_conv
+        self.first = ConvNorm(first.convolution, first.normalization, True, config.stem_stride)
         self.depthwise = _conv_norm(stem.conv_3x3)
         self.reduce = _conv_norm(stem.reduce_1x1)
-        colour = self.first.convolution
-        grey = nn.Conv2d(1, colour.out_channels, colour.kernel_size[0], colour.stride[0], bias=False)
-        with torch.no_grad():
-            # The same grey in all three channels gives the sum of the channels' kernels, exactly.
-            grey.weight.copy_(colour.weight.sum(dim=1, keepdim=True))
-        self.first.convolution = grey
+        if config.picture == "grey":
+            colour = self.first.convolution
+            grey = nn.Conv2d(
+                1,
+                colour.out_channels,
+                colour.kernel_size[0],
+                config.stem_stride,
+                padding=cast(tuple[int, int], colour.padding),
+                bias=False,
+            )
+            with torch.no_grad():
+                # The same grey in all three channels gives the sum of the channels' kernels, exactly.
+                grey.weight.copy_(colour.weight.sum(dim=1, keepdim=True))
+            self.first.convolution = grey
 
     def forward(self, picture: Tensor) -> Tensor:
         return cast(Tensor, self.reduce(self.depthwise(self.first(picture))))
@@ -132,10 +149,52 @@ def _conv_norm(layer: Any) -> ConvNorm:
     return ConvNorm(layer.convolution, layer.normalization, layer.activation is not None)
 
 
-def _stages(backbone: Backbone) -> nn.ModuleList:
+def _stages(backbone: Backbone, config: ConvNetConfig) -> nn.ModuleList:
     network: Any = backbone.network
     blocks = [InvertedResidual(block) for block in network.layer]
-    return nn.ModuleList([Stem(network.conv_stem), *blocks, _conv_norm(network.conv_1x1)])
+    return nn.ModuleList([Stem(network.conv_stem, config), *blocks, _conv_norm(network.conv_1x1)])
+
+
+# Brings what lies around a band's mean, and steps between columns, to about the range of the levels.
+_RELIEF, _CHANGE = 2.5, 4.0
+
+
+def draw(levels: Tensor, picture: PictureKind) -> Tensor:
+    """A spectrogram as the network's picture, low frequencies at the bottom.
+
+    Parameters
+    ----------
+    levels
+        (n, bins, columns), 0 to 1.
+    picture
+        See :class:`earmark.models.convnet_config.ConvNetConfig`.
+
+    Returns
+    -------
+    (n, 1, bins, columns) for ``"grey"``, (n, 3, bins, columns) for ``"relief"``, about -1 to 1.
+    """
+    levels = levels.flip(1)
+    grey = 2.0 * levels - 1.0
+    if picture == "grey":
+        return grey[:, None]
+    relief = _RELIEF * (levels - levels.mean(dim=2, keepdim=True))
+    change = _CHANGE * (levels[:, :, 1:] - levels[:, :, :-1])
+    return torch.stack([grey, relief, nn.functional.pad(change, (1, 0))], dim=1)
+
+
+class SeededDropout(nn.Module):
+    """Dropout that draws from a generator of its own, where it is given one, and not from torch's."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.generator: torch.Generator | None = None
+
+    def forward(self, values: Tensor) -> Tensor:
+        if not self.training or not self.share:
+            return values
+        kept = torch.rand(values.shape, generator=self.generator, device=values.device) >= self.share
+        return values * kept / (1.0 - self.share)
 
 
 class TimeHead(nn.Module):
@@ -144,7 +203,7 @@ class TimeHead(nn.Module):
     def __init__(self, config: TimeHeadConfig, channels: int, labels: int) -> None:
         super().__init__()
         self.config = config
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = SeededDropout(config.dropout)
         size = channels
         if config.kind == "mean-deviation":
             size = 2 * channels
@@ -181,7 +240,7 @@ class TimeHead(nn.Module):
 
 
 class ConvNet(nn.Module):
-    """Spectrogram to logits and embedding: grey picture drawn 1:1, MobileNetV2, a head over time.
+    """Spectrogram to logits and embedding: picture drawn 1:1, MobileNetV2, a head over time.
 
     Parameters
     ----------
@@ -201,7 +260,7 @@ class ConvNet(nn.Module):
     def __init__(self, config: ConvNetConfig, backbone: Backbone, labels: int) -> None:
         super().__init__()
         self.config = config
-        stages = _stages(backbone)
+        stages = _stages(backbone, config)
         self.frozen = stages[: config.frozen_stages]
         self.tuned = stages[config.frozen_stages :]
         for layer in self.frozen.modules():
@@ -214,20 +273,20 @@ class ConvNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def draw(self, spectrogram: Tensor) -> Tensor:
-        """uint8 (n, bins, columns) -> float32 (n, 1, bins, columns - columns % 32) in [-1, 1], low at the bottom."""
-        spare = int(spectrogram.shape[2]) % STRIDES[-1]
-        first = spare // 2
-        grey = spectrogram[:, :, first : int(spectrogram.shape[2]) - (spare - first)].float()
-        return (grey / 127.5 - 1.0).flip(1)[:, None]
+        """uint8 (n, bins, columns) -> float32 (n, channels, bins, columns - columns % 32); see :func:`draw`."""
+        picture = draw(spectrogram.float() / 255.0, self.config.picture)
+        columns = int(spectrogram.shape[2])
+        first = columns % STRIDE // 2
+        return picture[:, :, :, first : first + columns - columns % STRIDE]
 
     def frozen_features(self, picture: Tensor) -> Tensor:
-        """(n, 1, bins, columns) -> what the frozen stages make of it; the picture itself where there are none."""
+        """(n, channels, bins, columns) -> what the frozen stages make of it; the picture where there are none."""
         for stage in self.frozen:
             picture = stage(picture)
         return picture
 
     def feature_map(self, features: Tensor) -> Tensor:
-        """What the frozen stages gave -> (n, 1280, bins / 32, columns / 32)."""
+        """What the frozen stages gave -> (n, 1280, frequencies, frames), 32 times smaller (16 for steps of 1)."""
         for stage in self.tuned:
             features = stage(features)
         return features
@@ -271,10 +330,10 @@ def estimate_statistics(network: nn.Module, run: Iterable[None]) -> None:
     training mode nearly so.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    sums = {layer: (0.0, torch.zeros(1), torch.zeros(1)) for layer in layers}
+    sums: dict[nn.BatchNorm2d, tuple[float, Any, Any]] = dict.fromkeys(layers, (0.0, 0.0, 0.0))
 
     def add(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        values = inputs[0].double()
+        values = inputs[0] if inputs[0].device.type == "mps" else inputs[0].double()
         count, total, squares = sums[cast(nn.BatchNorm2d, layer)]
         places = values.numel() / values.shape[1]
         sums[cast(nn.BatchNorm2d, layer)] = (

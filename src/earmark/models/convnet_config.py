@@ -9,10 +9,12 @@ from earmark.errors import InputError
 
 TimeHeadKind = Literal["mean", "mean-deviation", "attention", "gru"]
 TIME_HEADS: tuple[str, ...] = get_args(TimeHeadKind)
+PictureKind = Literal["grey", "relief"]
+PICTURES: tuple[str, ...] = get_args(PictureKind)
 STAGES = 18
 """MobileNetV2 in the pieces that can be frozen: the stem, 16 inverted residuals, the last 1x1 convolution."""
-STRIDES = (2, 4, 4, 8, 8, 8, 16, 16, 16, 16, 16, 16, 16, 32, 32, 32, 32, 32)
-"""By how much the picture has shrunk behind each stage."""
+STRIDE = 32
+"""By how much MobileNetV2 shrinks a picture."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class TimeHeadConfig:
     """
 
     kind: TimeHeadKind = "gru"
-    projection: int = 256
-    units: int = 128
+    projection: int = 128
+    units: int = 64
     beside_mean: bool = False
     dropout: float = 0.3
 
@@ -50,90 +52,96 @@ class TimeHeadConfig:
 
 @dataclass(frozen=True)
 class ConvNetConfig:
-    """A trainable MobileNetV2 that looks at a grey spectrogram drawn 1:1, and its head.
+    """A trainable MobileNetV2 that looks at a spectrogram drawn 1:1, and its head.
 
     Parameters
     ----------
     head
         See :class:`TimeHeadConfig`.
+    picture
+        ``"grey"``: the levels in all three colours. ``"relief"``: the levels in red; in green what is above or below
+        the mean of its band over the window, which no equaliser and no recording chain changes; in blue the change
+        from column to column.
+    stem_stride
+        Steps of the first convolution over frequency and time. ImageNet's network has (2, 2); 1 keeps twice the
+        resolution all the way, for about twice the work each.
     frozen_stages
-        How many of the 18 stages keep their ImageNet weights. What they compute does not depend on the training, so
-        it is computed once per varied spectrogram and not once per step.
+        How many of the 18 stages keep their ImageNet weights.
     """
 
     head: TimeHeadConfig = field(default_factory=TimeHeadConfig)
-    frozen_stages: int = 4
+    picture: PictureKind = "grey"
+    stem_stride: tuple[int, int] = (2, 2)
+    frozen_stages: int = 0
 
     def __post_init__(self) -> None:
+        if self.picture not in PICTURES:
+            raise InputError(f"There is no picture called {self.picture!r}; known are: {', '.join(PICTURES)}.")
+        if len(self.stem_stride) != 2 or any(step not in (1, 2) for step in self.stem_stride):
+            raise InputError(f"The first convolution steps by 1 or 2 each way, not by {self.stem_stride}.")
         if not 0 <= self.frozen_stages <= STAGES:
             raise InputError(f"MobileNetV2 has {STAGES} stages to freeze, not {self.frozen_stages}.")
 
-    @property
-    def frozen_stride(self) -> int:
-        """How many columns of the spectrogram one column behind the frozen stages stands for."""
-        return STRIDES[self.frozen_stages - 1] if self.frozen_stages else 1
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        return {**asdict(self), "stem_stride": list(self.stem_stride)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ConvNetConfig:
         """The opposite of :meth:`to_dict`."""
-        return cls(head=TimeHeadConfig(**values["head"]), frozen_stages=values["frozen_stages"])
+        given = {**values, "head": TimeHeadConfig(**values["head"]), "stem_stride": tuple(values["stem_stride"])}
+        return cls(**given)
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How training spectrograms are varied. Amounts are on the scale of a whole spectrogram's range, 0 to 1.
+    """How training spectrograms are varied, on the decibel scale that they stand for.
 
     Parameters
     ----------
-    variants
-        Versions of each clip, the untouched one among them; each step draws one of them.
+    amount
+        Share of the clips of an epoch that are varied at all; the rest are only cropped, masked and mixed.
     stretch
         Time runs faster or slower by up to this share.
     pitch
-        Bands that the spectrogram is shifted up or down, at most.
-    gain, contrast, tilt, equaliser
-        Standard deviations of a level added to everything, of the change of the range, of a slope from the lowest
-        band to the highest, and of the level at nine points between which a filter's curve runs.
+        Bands that the spectrogram is shifted up or down, at most (fractions count).
+    tilt, equaliser
+        Standard deviations, in dB, of a slope from the lowest band to the highest (at its ends), and of the level at
+        nine points between which a filter's curve runs.
+    contrast
+        Standard deviation of the change of the range, as compression and expansion make it.
     noise
-        Largest standard deviation of noise, independent for each value.
+        Share of varied clips that get a noise floor, 20 to 60 dB below the maximum and of any slope.
+    band_limit
+        Share of varied clips that lose everything above a frequency, as coding and old recordings do.
+    masks
+        How many stretches of bands and as many of columns are blanked (Park et al., SpecAugment, 2019).
     mask_bands, mask_columns
-        Longest stretch of bands and of columns that is blanked (Park et al., SpecAugment, 2019), once per step each.
+        The longest of each.
     mixup
         Parameter of the beta distribution for mixing pairs of clips and their labels (Zhang et al., 2018); 0: none.
     """
 
-    variants: int = 8
+    amount: float = 0.8
     stretch: float = 0.1
-    pitch: int = 3
-    gain: float = 0.05
+    pitch: float = 3.0
+    tilt: float = 4.0
+    equaliser: float = 2.5
     contrast: float = 0.1
-    tilt: float = 0.06
-    equaliser: float = 0.03
-    noise: float = 0.015
+    noise: float = 0.25
+    band_limit: float = 0.15
+    masks: int = 1
     mask_bands: int = 24
     mask_columns: int = 24
     mixup: float = 0.3
 
     def __post_init__(self) -> None:
-        if self.variants < 1:
-            raise InputError(f"Each clip has at least one version, its own, not {self.variants}.")
+        for name in ("amount", "noise", "band_limit"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"The augmentation {name} is a share from 0 to 1, not {getattr(self, name)}.")
         if not 0 <= self.stretch < 0.5:
             raise InputError(f"Time can be stretched by 0 to below 0.5, not {self.stretch}.")
-        for name in (
-            "pitch",
-            "gain",
-            "contrast",
-            "tilt",
-            "equaliser",
-            "noise",
-            "mask_bands",
-            "mask_columns",
-            "mixup",
-        ):
+        for name in ("pitch", "tilt", "equaliser", "contrast", "masks", "mask_bands", "mask_columns", "mixup"):
             if getattr(self, name) < 0:
                 raise InputError(f"The augmentation {name} must be 0 or more, not {getattr(self, name)}.")
 
@@ -169,8 +177,8 @@ class FineTuneConfig:
         See :class:`AugmentConfig`.
     """
 
-    epochs: int = 30
-    batch_size: int = 16
+    epochs: int = 40
+    batch_size: int = 32
     crop_columns: int = 128
     learning_rate: float = 1e-3
     backbone_rate: float = 1.0
@@ -187,8 +195,8 @@ class FineTuneConfig:
             raise InputError(f"Training needs at least one epoch, not {self.epochs}.")
         if self.batch_size < 2:
             raise InputError(f"Batch statistics need at least two clips in a batch, not {self.batch_size}.")
-        if self.crop_columns < 32:
-            raise InputError(f"The network needs crops of at least 32 columns, not {self.crop_columns}.")
+        if self.crop_columns < STRIDE:
+            raise InputError(f"The network needs crops of at least {STRIDE} columns, not {self.crop_columns}.")
         if not self.learning_rate > 0:
             raise InputError(f"The learning rate must be above 0, not {self.learning_rate}.")
         for name in ("warm_up", "label_smoothing", "averaging"):

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from earmark.anatomy import Anatomy, Condition, Explanation
+from earmark.anatomy_seeds import Repeated
+from earmark.report.anatomy_seeds_view import sentences_over, table_over
 from earmark.report.charts import Axis, Line, Rule, Whisker, interval_chart, line_chart, percent, plain, signed_points
 from earmark.report.page import Cell, Column, Note, Table, Tile, render, write_page
 from earmark.report.words import listed, pct, points
@@ -75,29 +77,32 @@ def _allowed(item: Explanation) -> str:
     return f"a step may differ by {100 * item.tolerance:.1f} points before chance ceases to explain it"
 
 
-def anatomy_html(found: Anatomy) -> str:
-    """The page of an experiment.
+def anatomy_html(repeated: Repeated) -> str:
+    """The page of an experiment; fold by fold it shows the first seed.
 
     Raises
     ------
     MissingExtraError
         If Jinja2 is not installed.
     """
+    found, several = repeated.first, len(repeated.seeds) > 1
     claim, first = found.claim, found.conditions[0]
-    by_key = {item.key: item for item in first.explanations}
+    honest, kept = repeated.finding("honest"), repeated.finding("kept")
     before, after = f"{100 * claim.before:.0f}", f"{100 * claim.after:.0f}"
     return render(
         "anatomy.html.j2",
         title=f"From {before} to {after} on {found.dataset} · Earmark",
         heading=f"From {before} to {after}: what does it take?",
         source="the report" if claim.of_report else "the claim",
-        verdicts=sentences(found),
+        verdicts=sentences_over(repeated) if several else sentences(found),
         tiles=[
             Tile("Claimed step", f"{points(claim.step, 0)} points", f"{before} to {after}"),
-            Tile("Honest", points(by_key["honest"].step), f"{first.name}"),
-            Tile("One model kept", points(by_key["kept"].step), f"{first.name}"),
-            Tile("Kept, labels shuffled", f"{pct(by_key['kept'].shuffled)}%", f"a guess: {pct(found.chance, 0)}%"),
+            Tile("Honest", points(honest.step.mean), first.name),
+            Tile("One model kept", points(kept.step.mean), first.name),
+            Tile("Kept, labels shuffled", f"{pct(kept.shuffled.mean)}%", f"a guess: {pct(found.chance, 0)}%"),
         ],
+        over=table_over(repeated) if several else None,
+        shown=f"seed {found.seed}" if several else "",
         procedures=[(item.name, item.what) for item in first.explanations],
         blocks=[_block(found, where, number) for number, where in enumerate(found.of_claim())],
         matched=_matched(found),
@@ -116,14 +121,15 @@ def anatomy_html(found: Anatomy) -> str:
         everything=_table(
             found, found.conditions, "All networks: one split, cross-validation, and the step in points"
         ),
-        limits=_limits(found),
-        made=f"{found.dataset}, {found.clips:,} clips, {found.labels} genres, {found.folds} folds, seed {found.seed}",
+        limits=limits(repeated),
+        made=f"{found.dataset}, {found.clips:,} clips, {found.labels} genres, {found.folds} folds, "
+        f"{'seeds' if several else 'seed'} {listed([str(seed) for seed in repeated.seeds])}",
     )
 
 
-def write_anatomy(found: Anatomy, path: Path | str) -> Path:
+def write_anatomy(repeated: Repeated, path: Path | str) -> Path:
     """Write the page of an experiment and return where it is."""
-    return write_page(path, anatomy_html(found))
+    return write_page(path, anatomy_html(repeated))
 
 
 def _block(found: Anatomy, where: Condition, number: int) -> dict[str, Any]:
@@ -319,15 +325,17 @@ def _gru(found: Anatomy) -> str:
     )
 
 
-def _limits(found: Anatomy) -> dict[str, list[str]]:
-    claim, first = found.claim, found.conditions[0]
-    by_key = {item.key: item for item in first.explanations}
+def limits(repeated: Repeated) -> dict[str, list[str]]:
+    """What the experiment shows, and what it cannot prove."""
+    found, number = repeated.first, len(repeated.seeds)
+    claim = found.claim
+    ends = [item.after.mean for item in repeated.of_claim() if not item.matched]
+    average = " on average over the seeds" if number > 1 else ""
     shows = [
         f"With the same clips, network and seeds, changing only the procedure moves the result between "
-        f"{pct(min(item.after for item in first.explanations))}% and "
-        f"{pct(max(item.after for item in first.explanations))}%.",
+        f"{pct(min(ends))}% and {pct(max(ends))}%{average}.",
         f"Cross-validation measures; it does not teach. Done honestly it changed the figure by "
-        f"{points(by_key['honest'].step)} points.",
+        f"{points(repeated.finding('honest').step.mean)} points{average}.",
         "Shuffled labels tell an honest procedure from a leaking one without knowing the true accuracy.",
     ]
     cannot = [
@@ -335,7 +343,10 @@ def _limits(found: Anatomy) -> dict[str, list[str]]:
         "also have worked together.",
         "The allowance for chance takes clips as independent and the claimed figures as from the same numbers of "
         "clips as here. Clips of one artist are not independent, so the true allowance is wider.",
-        "These are the results of one seed, one deal of the clips and one set of features.",
+        "These are the results of one seed, one deal of the clips and one set of features."
+        if number == 1
+        else f"These are {number} deals of the same clips and one set of features; the interval over them says "
+        "nothing about other clips.",
         "Folds here ignore artists, as in the literature. Even the honest figure is optimistic: clips of one artist "
         "stand on both sides.",
     ]
@@ -346,12 +357,12 @@ def _limits(found: Anatomy) -> dict[str, list[str]]:
             "single split. With its fold accuracies the question could be settled: a climb after the first fold "
             "would show a kept model.",
         )
-    if any(where.matched for where in found.conditions):
+    if any(item.matched for item in repeated.findings):
         cannot.append(
             "The shorter training was chosen so that its start meets the claim; only its end is evidence. How the "
             "original came to its start is not known."
         )
-    if not any(item.fits for _, item in _of_claim(found)):
+    if not any(item.fits for item in repeated.of_claim()):
         cannot.append(
             "No single procedure tried here meets both figures, so something else differs from the original."
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -76,7 +75,8 @@ class Context:
         if self.inside >= self.settings.max_waiting:
             self.measures.refused += 1
             hearing = self.hearing
-            seconds = math.ceil(self.inside * hearing.seconds_per_task / hearing.jobs)
+            # Half of what the queue takes: those who come back shall not find it empty.
+            seconds = self.inside * hearing.seconds_per_task / hearing.jobs / 2
             raise overloaded(f"{self.inside} requests are being served; come again in a moment.", seconds)
         self.inside += 1
         try:

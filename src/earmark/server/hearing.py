@@ -129,7 +129,7 @@ class Hearing:
             with self._gate:
                 self.busy += 1
             try:
-                entry.future.set_result(worker.hear(entry.task, None, self._time_limit))
+                entry.future.set_result(worker.hear(entry.task, None, self._time_limit, patient=False))
             except BaseException as error:
                 entry.future.set_exception(error)
             with self._gate:

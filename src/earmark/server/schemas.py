@@ -45,12 +45,23 @@ class Prediction(BaseModel):
     path: str = Field(description="The file's name as it was sent, or the track's path.")
     label: str
     confidence: float
-    unsure: bool = Field(description="Whether the confidence is below the bundle's threshold.")
+    unsure: bool = Field(description="Whether the answer is not to be relied on.")
+    doubt: str | None = Field(
+        description="Why it is unsure: between genres, unlike anything it has learnt, or hardly any sound."
+    )
     probabilities: dict[str, float] = Field(description="Falling.")
     heard: list[Pair] = Field(description="Start and end of each window, in seconds.")
     decoded: float
     declared: float | None
     problems: list[str] = Field(description="What is wrong with the file without stopping its use.")
+    tempo: float | None = Field(description="Beats per minute.")
+    tempo_confidence: float | None
+    beat_strength: float | None
+    key: str | None
+    key_confidence: float | None
+    loudness: float | None = Field(description="LUFS.")
+    loudness_range: float | None = Field(description="LU.")
+    dynamics: float | None
     bundle: str
     timeline: list[TimelinePoint] | None = Field(None, description="With timeline=true.")
     embedding: list[float] | None = Field(None, description="With embedding=true.")
@@ -62,11 +73,20 @@ PREDICTION: dict[str, Any] = {
     "label": "jazz",
     "confidence": 0.71,
     "unsure": False,
+    "doubt": None,
     "probabilities": {"jazz": 0.71, "blues": 0.2, "classical": 0.09},
     "heard": [[0.0, 30.0], [90.0, 120.0], [180.0, 210.0]],
     "decoded": 90.0,
     "declared": 210.0,
     "problems": [],
+    "tempo": 118.4,
+    "tempo_confidence": 0.8,
+    "beat_strength": 0.4,
+    "key": "F minor",
+    "key_confidence": 0.7,
+    "loudness": -14.2,
+    "loudness_range": 5.1,
+    "dynamics": 14.0,
     "bundle": "5a0c...",
 }
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,19 +157,18 @@ class _Receiver:
         return self.received
 
     async def _feed(self, parser: MultipartParser) -> None:
-        pieces = self._request.stream().__aiter__()
-        begun, count = time.monotonic(), 0
-        while True:
-            try:
-                piece = await asyncio.wait_for(pieces.__anext__(), self._limits.idle_seconds)
-            except StopAsyncIteration:
-                break
-            except TimeoutError as error:
-                raise self._slow(f"No byte came for {self._limits.idle_seconds:.0f} seconds") from error
-            count += len(piece)
-            if time.monotonic() - begun > self._limits.idle_seconds + count / _SLOWEST:
-                raise self._slow(f"Fewer than {_SLOWEST} bytes came per second")
-            parser.write(piece)
+        now, patience = asyncio.get_running_loop().time, self._limits.idle_seconds
+        begun, count = now(), 0
+        try:
+            async with asyncio.timeout(patience) as limit:
+                async for piece in self._request.stream():
+                    count += len(piece)
+                    if now() - begun > patience + count / _SLOWEST:
+                        raise self._slow(f"Fewer than {_SLOWEST} bytes came per second")
+                    parser.write(piece)
+                    limit.reschedule(now() + patience)
+        except TimeoutError as error:
+            raise self._slow(f"No byte came for {patience:.0f} seconds") from error
         parser.finalize()
 
     async def _linger(self) -> None:

@@ -35,9 +35,7 @@ _EXAMPLE: dict[str, Any] = {"application/json": {"example": JOB}}
 async def start(request: Request, options: Annotated[HearOptions, Query()], here: Here) -> JsonAnswer:
     """Send the files as parts `files` of a form. They are heard after what others ask for at this moment."""
     if options.spectrogram:
-        raise ProblemError(
-            "invalid", "spectrogram: pictures are drawn one by one; ask /v1/classify for them."
-        )
+        raise ProblemError("invalid", "spectrogram: pictures are drawn one by one; ask /v1/classify for them.")
     if here.jobs.running >= here.settings.max_jobs:
         here.measures.refused += 1
         raise overloaded(f"{here.jobs.running} jobs are running; wait for one to end.", 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
@@ -24,11 +25,12 @@ from earmark.server.problems import ProblemError, overloaded, problem_of
 
 T = TypeVar("T")
 router = APIRouter()
+_log = logging.getLogger(__name__)
 _KINDS: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 # So long a client may say nothing.
 _PATIENCE_SECONDS = 60.0
 _QUEUED_BLOCKS = 64
-_NORMAL, _REFUSED, _TRY_LATER = 1000, 1008, 1013
+_NORMAL, _REFUSED, _FAILED, _TRY_LATER = 1000, 1008, 1011, 1013
 
 
 class Begin(BaseModel):
@@ -49,7 +51,7 @@ async def listen(socket: WebSocket) -> None:
     """Take the first message, then hear until the client goes away or says ``{"end": true}``."""
     here = context_of(socket)
     await socket.accept()
-    code = _NORMAL
+    code, problem = _NORMAL, None
     try:
         with _seat(here):
             begin = await _begin(socket)
@@ -57,11 +59,16 @@ async def listen(socket: WebSocket) -> None:
             await _converse(socket, here, listener, begin)
     except WebSocketDisconnect:
         return
-    except (ProblemError, EarmarkError) as error:
-        problem = error if isinstance(error, ProblemError) else problem_of(error)
-        code = _TRY_LATER if problem.kind == "overloaded" else _REFUSED
-        await _send(socket, problem.document())
+    except ProblemError as error:
+        code, problem = _REFUSED if error.status < 500 else _TRY_LATER, error
+    except EarmarkError as error:
+        code, problem = _REFUSED, problem_of(error)
+    except Exception:
+        _log.exception("unexpected error while listening")
+        code, problem = _FAILED, ProblemError("internal", "The server met an error; its log has more.")
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+        if problem is not None:
+            await _send(socket, problem.document())
         await socket.close(code)
 
 

@@ -1,0 +1,195 @@
+"""The fine-tuned network with a support vector machine on musical features beside it, as one learner.
+
+What each hears in a spectrogram differs enough that together they err less: see ``docs/study.md``. Both are trained
+on the same clips; their log-probabilities are added with fixed weights. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.baselines import BASELINES, Baseline, FittedBaseline
+from earmark.errors import InputError
+from earmark.features import SPECTROGRAM
+from earmark.learners import Features, Targets
+from earmark.metrics import log_softmax
+from earmark.models.convnet_config import FineTuneConfig
+from earmark.musical_features import SIZE, musical_features
+from earmark.progress import Progress, silent
+from earmark.tuned_learner import FineTuneLearner, FittedMembers
+
+WEIGHTS = (1.0, 0.4)
+"""Of the network's and the machine's log-probabilities, chosen by ``scripts/make_study.py`` on inner clips."""
+# Clips whose musical features are kept: a cross-validation asks for those of each clip once per fold.
+_MOST_KEPT = 20_000
+_kept: dict[bytes, NDArray[np.float32]] = {}
+
+
+@dataclass(frozen=True)
+class FusedLearner:
+    """See the module.
+
+    Parameters
+    ----------
+    network
+        The fine-tuned network.
+    machine
+        The classifier of musical features.
+    weights
+        Of the log-probabilities of each.
+    feature
+        What both learn from: the dataset's spectrograms, uint8 (n, bins, columns).
+    """
+
+    network: FineTuneLearner = field(default_factory=FineTuneLearner)
+    machine: Baseline = BASELINES["musical-svm"]
+    weights: tuple[float, float] = WEIGHTS
+    feature: str = SPECTROGRAM
+
+    @property
+    def name(self) -> str:
+        """Both names."""
+        return f"{self.network.name}+musical"
+
+    def describe(self) -> dict[str, Any]:
+        """All settings that decide the numbers."""
+        return {
+            "name": self.name, "feature": self.feature, "network": self.network.describe(),
+            "machine": self.machine.describe(), "weights": list(self.weights),
+        }  # fmt: skip
+
+    def expected_initial_weights(self, features: Features, labels: int, seed: int) -> str:
+        """Those of the network; the machine has none."""
+        return self.network.expected_initial_weights(features, labels, seed)
+
+    def fit(
+        self,
+        features: Features,
+        targets: Targets,
+        labels: int,
+        *,
+        seed: int,
+        validation: tuple[Features, Targets] | None = None,
+        checkpoint: Path | None = None,
+        device: str = "cpu",
+        start_from: Any = None,
+        progress: Progress = silent,
+    ) -> FittedFusion:
+        """Train both on the same clips."""
+        network = self.network.fit(
+            features, targets, labels, seed=seed, validation=validation, checkpoint=checkpoint, device=device,
+            start_from=start_from.network if start_from is not None else None, progress=progress,
+        )  # fmt: skip
+        machine = self.machine.fit(musical(features), targets, labels, seed=seed)
+        return FittedFusion(network, machine, self.weights)
+
+    def quick(self) -> FusedLearner:
+        """With a quick network."""
+        return replace(self, network=self.network.quick())
+
+
+@dataclass(frozen=True)
+class FittedFusion:
+    """Both, trained."""
+
+    network: FittedMembers
+    machine: FittedBaseline
+    weights: tuple[float, float]
+
+    @property
+    def initial_weights(self) -> str:
+        """Of the network."""
+        return self.network.initial_weights
+
+    @property
+    def final_weights(self) -> str:
+        """Of both."""
+        return hashlib.sha256(f"{self.network.final_weights}{self.machine.final_weights}".encode()).hexdigest()
+
+    @property
+    def curves(self) -> Sequence[Any]:
+        """Of the network."""
+        return self.network.curves
+
+    def outputs(self, spectrograms: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """uint8 (n, bins, columns) -> fused logits (n, labels), the network's embeddings (n, d)."""
+        own, embeddings = self.network.outputs(spectrograms)
+        other = self.machine.log_probabilities(musical(spectrograms))
+        return fused_logits(own, other, self.weights), embeddings
+
+    def log_probabilities(self, features: Features) -> NDArray[np.float64]:
+        """uint8 (n, bins, columns) -> (n, labels) logarithms of probabilities."""
+        return log_softmax(self.outputs(features)[0])
+
+
+def fused_logits(
+    network: NDArray[np.floating], machine: NDArray[np.floating], weights: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Both models' log-probabilities (n, labels), weighted and added."""
+    own, other = weights
+    return own * np.asarray(network, np.float64) + other * np.asarray(machine, np.float64)
+
+
+def musical(spectrograms: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The musical features (n, 737) of spectrograms (n, bins, columns), each computed once in this process."""
+    rows = np.empty((len(spectrograms), SIZE), np.float32)
+    for number, levels in enumerate(spectrograms):
+        key = hashlib.sha256(np.ascontiguousarray(levels).tobytes()).digest()
+        if key not in _kept:
+            if len(_kept) >= _MOST_KEPT:
+                _kept.clear()
+            _kept[key] = musical_features(levels[None])[0]
+        rows[number] = _kept[key]
+    return rows
+
+
+TUNED_GRU, FUSED = "tuned-gru", "tuned-gru+musical"
+
+
+def tuned_names() -> tuple[str, ...]:
+    """All names that :func:`make_tuned` knows."""
+    return (TUNED_GRU, FUSED)
+
+
+def make_tuned(
+    name: str,
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    backbone: str | None = None,
+    kind: str = "mel",
+) -> FineTuneLearner | FusedLearner:
+    """The fine-tuned network by name, with its usual settings where none are given.
+
+    Parameters
+    ----------
+    name
+        ``"tuned-gru"``, or ``"tuned-gru+musical"`` with the machine beside it.
+    epochs, batch_size, learning_rate
+        See :class:`earmark.models.convnet_config.FineTuneConfig`.
+    backbone
+        Where MobileNetV2's weights are.
+    kind
+        Of the front end; the machine needs ``"mel"``.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or a setting makes no sense.
+    """
+    if name not in tuned_names():
+        raise InputError(f"There is no fine-tuned model called {name!r}; there are: {', '.join(tuned_names())}.")
+    if name == FUSED and kind != "mel":
+        raise InputError(f"The model {FUSED} learns from mel spectrograms; use --kind mel, or --model {TUNED_GRU}.")
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    training = FineTuneConfig(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    network = FineTuneLearner(training=training, backbone=backbone)
+    return FusedLearner(network) if name == FUSED else network

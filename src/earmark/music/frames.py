@@ -1,0 +1,94 @@
+"""Power spectra of frames, in single precision: what tempo, key and loudness are all read from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+# Frames transformed at a time: few enough for the processor's cache.
+_BLOCK = 64
+# Multiplications in one product. Up to here OpenBLAS starts no threads, which would fight with other processes.
+_PRODUCT = 1 << 18
+
+
+def frame_length(seconds: float, sample_rate: int) -> int:
+    """The power of two, in samples, that comes closest to so many seconds."""
+    return 1 << max(4, round(math.log2(seconds * sample_rate)))
+
+
+@lru_cache(maxsize=8)
+def _window(n_fft: int) -> NDArray[np.float32]:
+    """Periodic Hann window, its mean square brought to 2: both halves of the spectrum are in one."""
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+    return np.asarray(hann / math.sqrt(3 / 16), np.float32)
+
+
+def power_blocks(samples: NDArray[np.float32], n_fft: int, hop: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Squared magnitudes of the Fourier transform of frames under a Hann window, a block of frames at a time.
+
+    Parameters
+    ----------
+    samples
+        Mono, (n,); shorter than a frame: followed by silence to fill one.
+    n_fft
+        Length of a frame, even.
+    hop
+        From frame to frame, in samples.
+
+    Yields
+    ------
+    tuple
+        Which frames, and their power, (m, n_fft // 2 + 1) float32, to be used before the next block is taken. Bins
+        stand for their negative frequencies too, so that a frame's sum is its mean square (Parseval, with the
+        window's own power taken out).
+    """
+    frames = _frames(samples, n_fft, hop)
+    window = _window(n_fft)
+    rows = np.empty((min(_BLOCK, len(frames)), n_fft), np.float32)
+    spectra: NDArray[Any] = np.empty((len(rows), n_fft // 2 + 1), np.complex64)
+    power = np.empty(spectra.shape, np.float32)
+    for first in range(0, len(frames), _BLOCK):
+        block = frames[first : first + _BLOCK]
+        count = len(block)
+        np.multiply(block, window, out=rows[:count])
+        # Only with this norm does NumPy transform float32 in float32.
+        np.fft.rfft(rows[:count], norm="forward", out=spectra[:count])
+        parts = spectra[:count].view(np.float32)
+        np.multiply(parts, parts, out=parts)
+        np.add(parts[:, 0::2], parts[:, 1::2], out=power[:count])
+        power[:count, [0, -1]] *= np.float32(0.5)
+        yield slice(first, first + count), power[:count]
+
+
+def frame_power(samples: NDArray[np.float32], n_fft: int, hop: int) -> NDArray[np.float32]:
+    """All blocks of :func:`power_blocks` together, (frames, n_fft // 2 + 1) float32."""
+    result = np.empty((len(_frames(samples, n_fft, hop)), n_fft // 2 + 1), np.float32)
+    for place, power in power_blocks(samples, n_fft, hop):
+        result[place] = power
+    return result
+
+
+def weighted_sums(
+    samples: NDArray[np.float32], n_fft: int, hop: int, weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """``frame_power(...) @ weights``, (frames, k), without ever holding all of the spectra."""
+    result = np.empty((len(_frames(samples, n_fft, hop)), weights.shape[1]), np.float32)
+    rows = max(1, _PRODUCT // weights.size)
+    for place, power in power_blocks(samples, n_fft, hop):
+        sums = result[place]
+        for first in range(0, len(power), rows):
+            np.matmul(power[first : first + rows], weights, out=sums[first : first + rows])
+    return result
+
+
+def _frames(samples: NDArray[np.float32], n_fft: int, hop: int) -> NDArray[np.float32]:
+    samples = np.asarray(samples, np.float32)
+    if len(samples) < n_fft:
+        samples = np.pad(samples, (0, n_fft - len(samples)))
+    return sliding_window_view(samples, n_fft)[::hop]
