@@ -11,7 +11,8 @@ export function saveJson(results, name) {
   save(`${fileName(name)}.json`, JSON.stringify(rows.length === 1 ? rows[0] : rows, null, 2) + "\n", "application/json");
 }
 
-const COLUMNS = ["path", "label", "confidence", "unsure", "heard", "decoded", "declared", "problems", "problem", "reason", "bundle"];
+const MUSIC = ["tempo", "tempo_confidence", "beat_strength", "key", "key_confidence", "loudness", "loudness_range", "dynamics"];
+const COLUMNS = ["path", "label", "confidence", "unsure", "heard", "decoded", "declared", "problems", ...MUSIC, "problem", "reason", "bundle"];
 
 /** The columns of `earmark classify --format csv`: one table, whichever way the music was heard. */
 export function saveCsv(results, name, { bundle } = {}) {
