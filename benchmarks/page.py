@@ -38,9 +38,11 @@ look();
 
 def main() -> None:
     """Load the page several times and print the figures; exit 1 if a limit is passed."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "browser"))
+    tests = Path(__file__).resolve().parent.parent / "tests"
+    sys.path[:0] = [str(tests), str(tests / "browser")]
     from chromium import chromium, missing
-    from served import serving
+
+    from serving import Process
 
     parser = argparse.ArgumentParser(description="Measure the page's size and first paint.")
     parser.add_argument("--times", type=int, default=9)
@@ -50,11 +52,11 @@ def main() -> None:
         print(f"page: left out, {reason}")
         return
     loads = []
-    with tempfile.TemporaryDirectory() as folder, serving("--catalogue", str(Path(folder) / "none.db")) as address:
+    with tempfile.TemporaryDirectory() as folder, Process(Path(folder), "--jobs", "1") as running:
         for number in range(times):
             place = Path(folder) / str(number)
             with chromium(place, microphone=place / "none.wav") as browser:
-                browser.get(address)
+                browser.get(running.address)
                 loads.append(browser.execute_async_script(SCRIPT))
     paints = sorted(load["paint"] for load in loads)
     size, files = max(load["bytes"] for load in loads), loads[0]["files"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 from chromium import Page, chromium, missing
-from served import serving
 
 from earmark.library.library import Library
 from earmark.report import write_report
 from music import RATE, piece
+from serving import Process
 from simulated_run import simulate
 
 TITLES = ("Morning Ferry", "Nine Lanterns", "Copper Rain", "Slow Harbour", "Paper Moon", "The Long Way Down")
@@ -69,10 +69,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(catalogue: Path, runs: Path) -> Iterator[str]:
+def server(catalogue: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server with that library and those runs."""
-    with serving("--catalogue", str(catalogue), "--runs", str(runs), "--max-upload", "4") as address:
-        yield address
+    given = ("--jobs", "1", "--catalogue", str(catalogue), "--runs", str(runs), "--max-upload", "4")
+    with Process(tmp_path_factory.mktemp("server"), *given) as running:
+        yield running.address
 
 
 @pytest.fixture(scope="session")

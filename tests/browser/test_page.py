@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 from chromium import Keys, Page
-from served import serving
+
+from serving import Process
 
 VIEWS = {
     "hear": ".zone",
@@ -121,11 +122,12 @@ def test_the_keyboard_reaches_every_view(page: Page) -> None:
 def test_a_server_without_library_and_runs_says_what_to_do(page: Page, tmp_path: Path) -> None:
     long = tmp_path / "long.wav"
     soundfile.write(long, np.random.default_rng(0).uniform(-0.1, 0.1, 110 * 22050), 22050, subtype="PCM_16")
-    with serving("--catalogue", str(tmp_path / "none.db"), "--max-seconds", "95") as address:
-        page.address = address
+    with Process(tmp_path, "--jobs", "1", "--max-seconds", "95") as running:
+        page.address = running.address
         for view in ("library", "library/playlist", "library/map", "library/numbers"):
             page.open(view)
             assert "earmark scan MUSIC" in page.text(".empty")
+        assert page.barriers() == []
         page.open("runs")
         assert "--runs" in page.text(".empty")
         page.open("hear")
@@ -167,11 +169,12 @@ def test_a_busy_server_is_asked_again(page: Page, song: Path) -> None:
     page.one(".verdict .genre")
 
 
-def test_a_server_with_a_token_asks_for_it(page: Page, catalogue: Path) -> None:
-    with serving("--catalogue", str(catalogue), "--token", "correct-horse") as address:
-        page.address = address.split("?")[0]
+def test_a_server_with_a_token_asks_for_it(page: Page, catalogue: Path, tmp_path: Path) -> None:
+    with Process(tmp_path, "--jobs", "1", "--catalogue", str(catalogue), "--token", "correct-horse") as running:
+        page.address = running.address.split("?")[0]
         page.open("library")
         page.one("#token").send_keys("wrong-horse")
+        assert page.barriers() == []
         page.click("button", "Go in")
         page.one(".door [role=alert]", "not the server's token")
         page.one("#token").clear()

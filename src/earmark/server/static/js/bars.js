@@ -35,19 +35,42 @@ export function liveBars(labels, unsureBelow) {
 }
 
 /** "rock (38%), country (31%) or blues (12%)": what an unsure track could be. */
-export function candidates(probabilities) {
+function candidates(probabilities) {
   const rows = ranked(probabilities);
   const most = rows[0][1];
   const near = rows.filter(([, p], place) => place < 2 || (place < 4 && p > most / 3)).slice(0, 3);
   return listed(near.map(([label, p]) => `${genreName(label)} (${percent(p)})`), "or");
 }
 
-/** One sentence on what the confidence means. */
+/** Why an answer is unsure: the server's word for it, or what can be told from the figures. */
+function doubtOf(result, below) {
+  return result.doubt ?? (result.confidence >= (below ?? 1) ? "odd" : "between genres");
+}
+
+/** The line under "Unsure". */
+export function nearest(result, below) {
+  const share = `${genreName(result.label)}, at ${percent(result.confidence)}`;
+  return doubtOf(result, below) === "between genres" ? `Most probably ${share}` : `The nearest is ${share}`;
+}
+
+/** What the confidence means, or why no name is said. */
 export function meaning(result, about) {
   const below = about?.unsureBelow;
   if (!result.unsure) return `Calibrated: of ten answers as sure as this, about ${Math.max(1, Math.min(10, Math.round(result.confidence * 10)))} are right on music like what the model learned from.`;
-  const line = below ? ` No genre reaches the ${percent(below)} from which on Earmark says a name; below that it was wrong too often.` : "";
-  return `It could be ${candidates(result.probabilities)}.${line}${changes(result, below)}`;
+  switch (doubtOf(result, below)) {
+    case "unlike anything it has learnt": return "It sounds unlike anything the model has learnt, so a name would be a guess, whatever the bars say.";
+    case "hardly any sound": return "There is hardly any sound in it, so a name would be a guess, whatever the bars say.";
+    case "odd": return "It is very faint, or unlike what the model has learnt, so a name would be a guess, whatever the bars say.";
+    default: {
+      const line = below ? ` No genre reaches the ${percent(below)} from which on Earmark says a name; below that it was wrong too often.` : "";
+      return `It could be ${candidates(result.probabilities)}.${line}${changes(result, below)}`;
+    }
+  }
+}
+
+/** Tempo, key and loudness in a few words; empty where they were not measured. */
+export function music({ tempo, key, loudness }) {
+  return [tempo && `${Math.round(tempo)} BPM`, key, Number.isFinite(loudness) && loudness !== null && `${Math.round(loudness)} LUFS`.replace("-", "−")].filter(Boolean);
 }
 
 /** A track that is one thing and then another is no hard case: say so. */

@@ -1,5 +1,5 @@
 // Hear: drop a song, see what it is.
-import { bars, meaning } from "./bars.js";
+import { bars, meaning, music, nearest } from "./bars.js";
 import { fill, h, icon, problem, say, toast } from "./dom.js";
 import { fromDrop, fromInput, MOST } from "./files.js";
 import { bytes, clock, count, listed, percent, stem } from "./format.js";
@@ -172,7 +172,7 @@ function drawResult(place, item) {
   const mine = `${shown}`;
   release = show.release;
   fill(place,
-    h("header.title", {}, h("div", {}, h("h2", {}, stem(item.name)), h("p.soft.small.number", {}, `${clock(seconds)} · ${heardWords(result)}`)),
+    h("header.title", {}, h("div", {}, h("h2", {}, stem(item.name)), h("p.soft.small.number", {}, [clock(seconds), heardWords(result), ...music(result)].join(" · "))),
       h(".row", {}, choosers(false), queue.items.length > 1 || h("button.icon", { type: "button", "aria-label": "Close this result", title: "Close", onclick: () => { player.forget(item.key); queue.clear(); } }, icon("close", 20)))),
     answerBlock(result, about),
     show.node,
@@ -187,7 +187,7 @@ function drawResult(place, item) {
 /** The answer in large letters, beside the bars. */
 export function answerBlock(result, about) {
   const words = result.unsure
-    ? [h("p.genre.unsure", {}, "Unsure"), h("p.confidence", {}, `Most probably ${genreName(result.label)}, at ${percent(result.confidence)}`)]
+    ? [h("p.genre.unsure", {}, "Unsure"), h("p.confidence", {}, nearest(result, about?.unsureBelow))]
     : [h("p.genre", { style: { "--genre": genreColour(result.label) } }, genreName(result.label)), h("p.confidence.number", {}, `${percent(result.confidence)} likely`)];
   return h(result.unsure ? ".verdict.doubtful" : ".verdict", {}, h(".said", {}, words, h("p.meaning.soft", {}, meaning(result, about))), bars(result.probabilities, { unsureBelow: about?.unsureBelow ?? null }));
 }

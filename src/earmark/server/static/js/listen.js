@@ -1,5 +1,5 @@
 // Listen: the microphone, live, a genre every second.
-import { candidates, liveBars } from "./bars.js";
+import { liveBars, meaning, nearest } from "./bars.js";
 import { answerBlock } from "./hear.js";
 import { fill, h, icon, problem, say } from "./dom.js";
 import { clock, percent } from "./format.js";
@@ -85,8 +85,8 @@ export function mount(root, { about }) {
     } else {
       fill(answer,
         said.unsure ? h("p.genre.unsure", {}, "Unsure") : h("p.genre", {}, genreName(said.label)),
-        h("p.confidence.number", {}, said.unsure ? `Most probably ${genreName(said.label)}, at ${percent(said.confidence)}` : `${percent(said.confidence)} likely`),
-        said.unsure && h("p.meaning.soft", {}, `It could be ${candidates(said.probabilities)}.`));
+        h("p.confidence.number", {}, said.unsure ? nearest(said, about.unsureBelow) : `${percent(said.confidence)} likely`),
+        said.unsure && h("p.meaning.soft", {}, meaning(said, about)));
       live.update(said.probabilities);
     }
     // Once a second would be too much to listen to: a screen reader is told of changes only.

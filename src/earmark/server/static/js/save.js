@@ -1,8 +1,9 @@
 // A result as JSON, CSV or PNG.
+import { nearest } from "./bars.js";
 import { save } from "./dom.js";
 import { cell, clock, fileName, percent } from "./format.js";
 import { allLabels, genreColour, genreName, resolved } from "./genres.js";
-import { ranked, stretches } from "./timeline.js";
+import { ranked, stretches, sureFrom } from "./timeline.js";
 
 const plain = ({ spectrogram, ...rest }) => rest;
 
@@ -11,7 +12,8 @@ export function saveJson(results, name) {
   save(`${fileName(name)}.json`, JSON.stringify(rows.length === 1 ? rows[0] : rows, null, 2) + "\n", "application/json");
 }
 
-const COLUMNS = ["path", "label", "confidence", "unsure", "heard", "decoded", "declared", "problems", "problem", "reason", "bundle"];
+const MUSIC = ["tempo", "tempo_confidence", "beat_strength", "key", "key_confidence", "loudness", "loudness_range", "dynamics"];
+const COLUMNS = ["path", "label", "confidence", "unsure", "heard", "decoded", "declared", "problems", ...MUSIC, "problem", "reason", "bundle"];
 
 /** The columns of `earmark classify --format csv`: one table, whichever way the music was heard. */
 export function saveCsv(results, name, { bundle } = {}) {
@@ -42,7 +44,7 @@ export async function savePng(result, title, { unsureBelow = 0 } = {}) {
   text(short(c, title, `600 34px ${sans}`, WIDE - 2 * EDGE), EDGE, 110, `600 34px ${sans}`, colour("ink"));
   const unsure = result.unsure;
   text(unsure ? "Unsure" : genreName(result.label), EDGE - 4, 260, `${unsure ? "italic 450" : "500"} 150px ${serif}`, colour("ink"), "left", 700);
-  text(unsure ? `most probably ${genreName(result.label)}, ${percent(result.confidence)}` : `${percent(result.confidence)} likely`, EDGE, 320, `500 32px ${sans}`, colour("soft"));
+  text(unsure ? nearest(result, unsureBelow) : `${percent(result.confidence)} likely`, EDGE, 320, `500 32px ${sans}`, colour("soft"));
   const rows = ranked(result.probabilities).slice(0, 6);
   rows.forEach(([label, p], i) => {
     const y = 168 + i * 38;
@@ -69,7 +71,7 @@ export async function savePng(result, title, { unsureBelow = 0 } = {}) {
       c.fillRect(x, y - part, w, part);
       y -= part;
     }
-    if (w > 90) text(s.confidence < unsureBelow ? "Unsure" : genreName(s.label), x + 10, top + high + strip - 4, `600 20px ${sans}`, colour("paper"), "left", w - 20);
+    if (w > 90) text(s.confidence < sureFrom(result, unsureBelow) ? "Unsure" : genreName(s.label), x + 10, top + high + strip - 4, `600 20px ${sans}`, colour("paper"), "left", w - 20);
   }
   text("0:00", EDGE, top + high + strip + 40, `400 22px ${sans}`, colour("soft"));
   text(clock(total), WIDE - EDGE, top + high + strip + 40, `400 22px ${sans}`, colour("soft"), "right");

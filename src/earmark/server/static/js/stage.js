@@ -3,7 +3,7 @@ import { fill, h, icon } from "./dom.js";
 import { clock, percent } from "./format.js";
 import { genreColour, genreName } from "./genres.js";
 import * as player from "./player.js";
-import { ranked, stretches } from "./timeline.js";
+import { ranked, stretches, sureFrom } from "./timeline.js";
 
 const mel = hz => (hz < 1000 ? hz * 3 / 200 : 15 + Math.log(hz / 1000) / (Math.log(6.4) / 27));
 
@@ -20,6 +20,7 @@ function ticks(seconds) {
 export function stage(result, item, { unsureBelow = 0 } = {}) {
   const picture = result.spectrogram;
   const total = picture?.seconds ?? result.declared ?? result.decoded ?? 1;
+  const line = sureFrom(result, unsureBelow);
   const parts = stretches(result.timeline ?? []);
   const at = seconds => `${(100 * Math.min(1, Math.max(0, seconds / total))).toFixed(3)}%`;
   const here = seconds => parts.find(s => seconds >= s.start && seconds < s.end);
@@ -31,9 +32,9 @@ export function stage(result, item, { unsureBelow = 0 } = {}) {
   const top = picture?.highest_hz ?? 11025;
   const lanes = h(".lanes", { role: "slider", tabindex: 0, "aria-label": "Position in the track", "aria-valuemin": 0, "aria-valuemax": total.toFixed(1) },
     picture && h(".picture", {}, image, [200, 1000, 4000].map(hz => h("span.hz", { style: { bottom: `${100 * mel(hz) / mel(top)}%` } }, hz < 1000 ? `${hz} Hz` : `${hz / 1000} kHz`))),
-    h(".genres", {}, parts.map(s => h(s.confidence < unsureBelow ? ".window.doubtful" : ".window", { style: { left: at(s.start), width: `${100 * (s.end - s.start) / total}%` } },
+    h(".genres", {}, parts.map(s => h(s.confidence < line ? ".window.doubtful" : ".window", { style: { left: at(s.start), width: `${100 * (s.end - s.start) / total}%` } },
       ranked(s.probabilities).map(([label, p]) => h("i", { style: { "--genre": genreColour(label), "flex-grow": p.toFixed(4) } })),
-      h("span", {}, s.confidence < unsureBelow ? "Unsure" : genreName(s.label))))),
+      h("span", {}, s.confidence < line ? "Unsure" : genreName(s.label))))),
     ghost, head, tip);
   const play = h("button.play", { type: "button", onclick: () => player.toggle(item) });
   const now = h("span.number.now");
@@ -51,7 +52,7 @@ export function stage(result, item, { unsureBelow = 0 } = {}) {
   const words = seconds => {
     const part = here(seconds);
     if (!part) return "not heard";
-    return part.confidence < unsureBelow ? `unsure, ${genreName(part.label)} ${percent(part.confidence)}` : `${genreName(part.label)} ${percent(part.confidence)}`;
+    return part.confidence < line ? `unsure, ${genreName(part.label)} ${percent(part.confidence)}` : `${genreName(part.label)} ${percent(part.confidence)}`;
   };
   lanes.addEventListener("pointerdown", event => {
     if (event.button) return;

@@ -13,3 +13,6 @@ export function stretches(timeline) {
 
 /** Genres by falling probability. */
 export const ranked = probabilities => Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
+
+/** From which probability on a stretch is sure: none is, where the sound itself gives reason to doubt. */
+export const sureFrom = (result, unsureBelow) => (result.doubt && result.doubt !== "between genres" ? Infinity : unsureBelow);

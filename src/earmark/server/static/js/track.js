@@ -1,5 +1,6 @@
 // One track of the library, looked at closely.
 import { answerBlock } from "./hear.js";
+import { music } from "./bars.js";
 import * as catalogue from "./catalogue.js";
 import { fill, h, icon, problem } from "./dom.js";
 import { clock } from "./format.js";
@@ -31,7 +32,7 @@ export function mount(root, { about, rest }) {
   function draw(track) {
     const genre = h("span.stands", {}, genreOf(track));
     fill(root, h("article.answer", {}, back(),
-      h("header.title", {}, h("div", {}, h("h1", {}, trackTitle(track)), h("p.soft.number", {}, [trackArtist(track), track.album, track.year, track.seconds && clock(track.seconds)].filter(Boolean).join(" · ")), h("p.small.soft.folder", {}, track.place)),
+      h("header.title", {}, h("div", {}, h("h1", {}, trackTitle(track)), h("p.soft.number", {}, [trackArtist(track), track.album, track.year, track.seconds && clock(track.seconds), ...music(track)].filter(Boolean).join(" · ")), h("p.small.soft.folder", {}, track.place)),
         h(".row", {}, genre,
           h("button.button.compact", { type: "button", onclick: () => correct(track, () => fill(genre, genreOf(track))) }, icon("edit", 18), "Fix the genre"),
           h("button.button.compact", { type: "button", disabled: has(track.id), onclick: event => { add(track); event.currentTarget.disabled = true; } }, icon("plus", 18), "Seed a playlist"))),
