@@ -83,6 +83,15 @@ def test_a_failed_leak_test_is_marked(tmp_path: Path) -> None:
     assert "no group on two sides" in text
 
 
+def test_fewer_seeds_of_the_same_folds_are_told_in_their_cell(runs: list[Run], tmp_path: Path) -> None:
+    # The simulated runs deal the same clips in every repeat, so a run of one seed is a part of one of three.
+    one = made(tmp_path, "dear", "artist5", 2.0, repeats=1, fingerprint="part")
+    text = markdown(make_record([*runs, one]))
+    row = next(line for line in text.splitlines() if line.startswith("| dear"))
+    assert ", seed 7 |" in row
+    assert "seeds 7, 17" in text
+
+
 def test_runs_that_do_not_belong_are_refused(runs: list[Run], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one"):
         make_record([])

@@ -139,11 +139,14 @@ def make_record(runs: Sequence[Run]) -> Record:
         _refuse(run, first)
         name = str(run.protocol["name"])
         other = deals.setdefault(name, run)
-        if run.protocol.get("fingerprint") != other.protocol.get("fingerprint"):
+        if not (_deals_like(run, other) or _deals_like(other, run)):
             raise InputError(
-                f"{run.folder} and {other.folder} are both called {name} but deal the clips otherwise (other seeds "
-                "or number of folds), so they do not belong in one column. Make both with the same --seeds."
+                f"{run.folder} and {other.folder} are both called {name} but deal the clips otherwise (other "
+                "folds), so they do not belong in one column. Make both with the same --folds, and --seeds of which "
+                "one is a part of the other."
             )
+        if len(run.protocol["seeds"]) > len(other.protocol["seeds"]):
+            deals[name] = run
         place = (run.model, name)
         if place in cells:
             raise InputError(
@@ -171,6 +174,21 @@ def make_record(runs: Sequence[Run]) -> Record:
         grouped=grouped,
         cells=cells,
     )
+
+
+def _deals_like(run: Run, other: Run) -> bool:
+    """Whether every repeat of a run is a repeat of the other one: the same seed, the same clips in the same folds."""
+    if run.protocol.get("fingerprint") == other.protocol.get("fingerprint"):
+        return True
+    seeds, others = list(run.protocol.get("seeds", ())), list(other.protocol.get("seeds", ()))
+    if not set(seeds) < set(others):
+        return False
+
+    def dealt(which: Run, repeat: int) -> dict[int, tuple[str, ...]]:
+        roles = which.roles.items()
+        return {fold: sides.get("test", ()) for (number, fold), sides in roles if number == repeat}
+
+    return all(dealt(run, place) == dealt(other, others.index(seed)) for place, seed in enumerate(seeds))
 
 
 def _refuse(run: Run, first: Run) -> None:
@@ -218,7 +236,9 @@ def markdown(record: Record) -> str:
         f"|---|{'---|' * len(record.protocols)}",
     ]
     for model in record.models:
-        cells = [_cell(record.cells.get((model, protocol))) for protocol in record.protocols]
+        cells = [
+            _cell(record.cells.get((model, protocol)), _seeds(record, protocol)) for protocol in record.protocols
+        ]
         lines.append(f"| {_plain(model)} | {' | '.join(cells)} |")
     lines += ["", *_legend(record)]
     return "\n".join(lines) + "\n"
@@ -232,23 +252,33 @@ def _plain(name: str) -> str:
     return name.replace("|", "\\|").replace("\n", " ")
 
 
-def _cell(score: Score | None) -> str:
+def _seeds(record: Record, protocol: str) -> tuple[int, ...]:
+    """Those of a column: of the cell that has most."""
+    return max((score.seeds for (_, name), score in record.cells.items() if name == protocol), key=len)
+
+
+def _cell(score: Score | None, usual: tuple[int, ...]) -> str:
     if score is None:
         return "–"
     ends = "" if score.low is None or score.high is None else f" ({100 * score.low:.1f} to {100 * score.high:.1f})"
     spread = "" if score.spread is None else f" ± {100 * score.spread:.1f}"
-    return f"**{100 * score.accuracy:.1f}**{FAILED if score.failed else ''}{ends}{spread}"
+    # Fewer seeds than the column's are told: a mean over fewer repeats.
+    fewer = (
+        "" if score.seeds == usual else f", seed{'s' * (len(score.seeds) != 1)} {', '.join(map(str, score.seeds))}"
+    )
+    return f"**{100 * score.accuracy:.1f}**{FAILED if score.failed else ''}{ends}{spread}{fewer}"
 
 
 def _legend(record: Record) -> list[str]:
     lines = []
     for protocol in record.protocols:
         one = next(score for (_, name), score in record.cells.items() if name == protocol)
-        seeds = ", ".join(map(str, one.seeds))
+        usual = _seeds(record, protocol)
+        seeds = ", ".join(map(str, usual))
         lines.append(
             f"- **{_plain(protocol)}**: {record.descriptions[protocol] or 'folds from a file'}. "
             f"{one.clips:,} clips tested in {one.folds} fold{'s' * (one.folds != 1)}, "
-            f"seed{'s' * (len(one.seeds) != 1)} {seeds or 'not recorded'}."
+            f"seed{'s' * (len(usual) != 1)} {seeds or 'not recorded'}."
         )
     failed = sorted({test for score in record.cells.values() for test in score.failed})
     if failed:
