@@ -2,7 +2,8 @@
 
     python scripts/make_fold_bundles.py FOLDER [--backbone FOLDER] [--like BUNDLE]
 
-The model is that of scripts/make_bundle.py, the folds are by artist (5, seed 0). FOLDER must not exist; keep it
+The model is a dense layer on the frozen network; scripts/make_bundle.py makes the folds of the model that ships. The
+folds are by artist (5, seed 0). FOLDER must not exist; keep it
 outside the repository (five bundles as large as the one that ships). Then:
 
     earmark robustness PATH/TO/gtzan/audio --folds FOLDER
