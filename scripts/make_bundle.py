@@ -3,7 +3,7 @@
     python scripts/make_bundle.py MEL.npz FOLDS [--backbone FOLDER] [--device cuda]
 
 MEL.npz holds the mel spectrograms of GTZAN's 1000 clips; FOLDS is a folder to write, outside the repository, that
-`earmark robustness` and scripts/measure_unknown.py take. The cross-validation that calibrates the bundle is by artist,
+`earmark robustness` and scripts/measure_unknown.py take. The cross-validation that calibrates it is by artist,
 5 folds, seed 0. On a GPU this takes minutes, on two processors several hours.
 """
 
