@@ -107,15 +107,19 @@ def main() -> None:
     parser.add_argument("--mel", type=Path, help="mel spectrograms of all clips")
     parser.add_argument("--device", default="cpu", help="to fine-tune on")
     parser.add_argument("--tuned-seeds", default="0,1,2")
+    parser.add_argument("--keep", action="store_true", help="keep the other rows of the table as they are")
     chosen = parser.parse_args()
     maker = Maker(chosen.folder, chosen.jobs, chosen.device, chosen.mel)
-    maker.classic()
+    if not chosen.keep:
+        maker.classic()
     maker.tuned([int(seed) for seed in chosen.tuned_seeds.split(",")])
 
-    from earmark.record import make_record, update_readme, write_record
+    from earmark.record import make_record, read_record, update_readme, write_record
 
-    record = make_record([load_run(folder) for folder in maker.made])
-    print(write_record(record, root / "docs" / "table-of-record.md"))
+    table = root / "docs" / "table-of-record.md"
+    kept = read_record(table.with_suffix(".json")) if chosen.keep else None
+    record = make_record([load_run(folder) for folder in maker.made], kept)
+    print(write_record(record, table))
     update_readme(record, root / "README.md")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from earmark.errors import InputError
-from earmark.record import make_record, markdown, update_readme, write_record
+from earmark.record import make_record, markdown, read_record, update_readme, write_record
 from earmark.runs import Run, load_run
 from simulated_run import simulate
 
@@ -81,6 +81,24 @@ def test_a_failed_leak_test_is_marked(tmp_path: Path) -> None:
     text = markdown(make_record([made(tmp_path, "leaky", "artist5", 4.0, leaks=failed)]))
     assert "**†" in text
     assert "no group on two sides" in text
+
+
+def test_rows_of_a_table_made_before_stay_where_no_run_takes_their_place(runs: list[Run], tmp_path: Path) -> None:
+    before = make_record(runs)
+    path = write_record(before, tmp_path / "table.md").with_suffix(".json")
+    assert read_record(path) == before
+    again = made(tmp_path, "weak", "artist5", 1.0)
+    both = make_record([again], read_record(path))
+    assert both.protocols == ("artist5",)
+    assert both.cells["strong", "artist5"] == before.cells["strong", "artist5"]
+    assert both.cells["weak", "artist5"].run == again.name
+    for content, told in (("{}", "no table of record"), (None, "cannot be read"), ('{"format": 9}', "format 9")):
+        other = tmp_path / "other.json"
+        other.unlink(missing_ok=True)
+        if content is not None:
+            other.write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=told):
+            read_record(other)
 
 
 def test_fewer_seeds_of_the_same_folds_are_told_in_their_cell(runs: list[Run], tmp_path: Path) -> None:

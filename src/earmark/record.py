@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -114,19 +115,55 @@ class Record:
         }
 
 
-def make_record(runs: Sequence[Run]) -> Record:
+def read_record(path: Path | str) -> Record:
+    """The table that :func:`write_record` wrote, from its JSON.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no table of record.
+    """
+    path = Path(path)
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told["format"] != FORMAT:
+            raise InputError(f"{path} is a table of format {told['format']}; this version of Earmark reads {FORMAT}.")
+        cells = {
+            (row["name"], protocol): Score(**{k: tuple(v) if isinstance(v, list) else v for k, v in score.items()})
+            for row in told["models"]
+            for protocol, score in row["scores"].items()
+        }
+        return Record(
+            dataset=told["dataset"]["name"],
+            fingerprint=told["dataset"]["fingerprint"],
+            models=tuple(row["name"] for row in told["models"]),
+            protocols=tuple(one["name"] for one in told["protocols"]),
+            descriptions={one["name"]: one["description"] for one in told["protocols"]},
+            grouped={one["name"]: one["grouped"] for one in told["protocols"]},
+            cells=cells,
+        )
+    except OSError as error:
+        raise InputError(f"The table {path} cannot be read ({error.strerror or error}).") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no table of record ({error}). Give the .json beside the table.") from error
+
+
+def make_record(runs: Sequence[Run], kept: Record | None = None) -> Record:
     """Gather runs into one table.
 
     Parameters
     ----------
     runs
         Cross-validations on one dataset, at most one for each model under each protocol.
+    kept
+        A table made before, from runs that need not be there any more: its cells of the same protocols stay where
+        no run takes their place.
 
     Raises
     ------
     InputError
-        If the runs are of different datasets, two claim one cell, a run has no predictions, or a run shows a mistake
-        on purpose (one model kept across folds, shuffled labels).
+        If the runs (or the table) are of different datasets, two claim one cell, a run has no predictions, or a run
+        shows a mistake on purpose (one model kept across folds, shuffled labels).
     """
     if not runs:
         raise InputError("A table of record needs at least one run.")
@@ -156,6 +193,10 @@ def make_record(runs: Sequence[Run]) -> Record:
         cells[place] = _score(run)
         descriptions[name] = str(run.protocol.get("description", ""))
         grouped[name] = bool(run.protocol.get("grouped"))
+    if kept is not None:
+        if kept.fingerprint != str(first.info["dataset"].get("fingerprint", "")):
+            raise InputError("The table to keep rows of is of other clips than the runs.")
+        cells = {place: score for place, score in kept.cells.items() if place[1] in descriptions} | cells
     protocols = sorted(descriptions, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
     given = list(dict.fromkeys(model for model, _ in cells))
 

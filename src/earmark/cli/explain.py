@@ -33,12 +33,16 @@ def record(
         Path | None,
         typer.Option(help="Also fill the block between <!-- record --> and <!-- /record -->.", show_default=False),
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="JSON of a table made before: its other rows stay.", show_default=False),
+    ] = None,
 ) -> None:
     """Write the table of record: each model under each protocol, with intervals, from saved runs."""
-    from earmark.record import make_record, markdown, update_readme, write_record
+    from earmark.record import make_record, markdown, read_record, update_readme, write_record
     from earmark.runs import load_run
 
-    found = make_record([load_run(run) for run in runs])
+    found = make_record([load_run(run) for run in runs], None if keep is None else read_record(keep))
     written = write_record(found, output)
     if readme is not None:
         update_readme(found, readme)
