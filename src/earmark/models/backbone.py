@@ -11,6 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from earmark.errors import InputError, MissingExtraError
+from earmark.models.hub import hub_reachable, quiet_hub
 from earmark.models.weights import weights_hash
 
 HUB_NAME = "google/mobilenet_v2_1.0_224"
@@ -98,21 +99,19 @@ def load_backbone(source: str | Path | None = None, *, revision: str = "main") -
     if looks_local and not (folder / "config.json").is_file():
         raise InputError(f"{named} is not a folder with a transformers model (it has no config.json). {ways}")
     try:
-        with quiet_transformers():
+        with quiet_transformers(), quiet_hub():
             from transformers import MobileNetV2Config, MobileNetV2Model
 
             # Of another model's folder transformers would make a MobileNetV2 of random weights.
-            place, at = (str(folder), {}) if looks_local else (named, {"revision": revision})
+            place = str(folder) if looks_local else named
+            at = {"revision": revision, "local_files_only": looks_local or not hub_reachable()}
             kind = MobileNetV2Config.get_config_dict(place, **at)[0].get("model_type", "mobilenet_v2")
             if kind != "mobilenet_v2":
                 raise InputError(
                     f"{named} is a model of the type {kind!r}, and this needs a MobileNetV2. Other backbones go with "
                     "earmark crossval and earmark train."
                 )
-            if looks_local:
-                network = MobileNetV2Model.from_pretrained(folder, local_files_only=True)
-            else:
-                network = MobileNetV2Model.from_pretrained(named, revision=revision)
+            network = MobileNetV2Model.from_pretrained(place, **at)
     except ImportError as error:
         raise MissingExtraError("The MobileNetV2 backbone", "train") from error
     except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.errors import InputError, MissingExtraError
+from earmark.models.hub import hub_reachable, quiet_hub
 
 _WANTED = (
     "config.json", "preprocessor_config.json", "processor_config.json", "README.md", "model*.safetensors",
@@ -130,7 +131,15 @@ def _fetch(named: str) -> Path:
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(_WANTED)))
+        with quiet_hub():
+            return Path(
+                snapshot_download(
+                    name,
+                    revision=revision or None,
+                    allow_patterns=list(_WANTED),
+                    local_files_only=not hub_reachable(),
+                )
+            )
     except errors.GatedRepoError as error:
         raise InputError(
             f"{name} is on the hub only for those who accepted its terms: accept them on "
