@@ -242,9 +242,9 @@ def test_values_that_are_no_numbers_are_repaired_and_said(classifier: Classifier
 def test_room_is_bounded(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     import pickle
 
-    from earmark import predict
+    from earmark import hearing
 
-    monkeypatch.setattr(predict, "MOST_POINTS", 5)
+    monkeypatch.setattr(hearing, "MOST_POINTS", 5)
     listener = Listener(classifier, sample_rate=RATE, every=None)
     minute = music(60.0, RATE)[:, 0]
 

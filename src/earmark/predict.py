@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
@@ -18,6 +17,7 @@ from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
 from earmark.errors import AudioError, InputError
 from earmark.features import MUSICAL, mfcc_statistics
+from earmark.hearing import Hearing
 from earmark.metrics import apply_temperature
 from earmark.music import Music
 from earmark.music.meter import MusicMeter
@@ -33,8 +33,6 @@ OnWindow = Callable[[float, NDArray[np.uint8]], None]
 DEFAULT_WINDOWS = 3
 # Shorter sound says nothing of a genre; it would be repeated dozens of times to fill a window.
 SHORTEST_SECONDS = 1.0
-# Windows whose own answers are kept, so that sound that never ends takes bounded room: 83 hours of 30 s windows.
-MOST_POINTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -391,41 +389,6 @@ class Classifier:
             problems=tuple(sorted(str(problem) for problem in heard.problems)),
             music=Music() if heard.meter is None else heard.meter.music(channel_gain=heard.channel_gain),
         )
-
-
-@dataclass
-class Hearing:
-    """What has been heard of a track so far, in bounded room.
-
-    ``windows``: start and length in seconds and probabilities of the last :data:`MOST_POINTS` windows; ``count``,
-    ``probabilities`` and ``embedding``: how many windows there were, and their sums; ``samples``: decoded;
-    ``silent``: whether a stretch was left out because it was silent; ``meter``: measures the music; ``channel_gain``:
-    what mixing to mono took from the loudness, in dB.
-    """
-
-    windows: deque[tuple[float, float, NDArray[np.float64]]] = field(
-        default_factory=lambda: deque(maxlen=MOST_POINTS)
-    )
-    count: int = 0
-    probabilities: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
-    embedding: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
-    problems: set[Problem] = field(default_factory=set)
-    timbres: deque[NDArray[np.float32]] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
-    samples: int = 0
-    # Mean square of the loudest window; infinite where only pictures were given, which have no level.
-    power: float = 0.0
-    silent: bool = False
-    meter: MusicMeter | None = None
-    channel_gain: float = 0.0
-
-    def add(
-        self, begin: float, seconds: float, probabilities: NDArray[np.float64], embedding: NDArray[np.float32]
-    ) -> None:
-        """Add a window."""
-        self.windows.append((begin, seconds, probabilities))
-        self.count += 1
-        self.probabilities = self.probabilities + probabilities
-        self.embedding = self.embedding + embedding
 
 
 def packaged_bundle() -> Path:
