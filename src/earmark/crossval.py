@@ -29,9 +29,6 @@ from earmark.run_files import FORMAT, LeakTest
 from earmark.run_writer import describe, folds_fingerprint, peak_memory_mb, write_tables
 from earmark.runs import Run, evaluate_predictions, load_run
 
-GPU_JOBS = 8
-"""Trainings that share a GPU: a small network alone leaves most of it idle."""
-
 
 def crossval(
     dataset: Dataset,
@@ -60,7 +57,7 @@ def crossval(
     jobs
         Folds that train side by side; None: as many as there are processors. The numbers do not depend on it.
     device
-        ``cpu``, ``cuda`` or ``mps``. On CUDA up to 8 folds train side by side, on MPS one after the other.
+        ``cpu``, ``cuda`` or ``mps``; on anything but the CPU folds train one after the other.
     calibrate
         Fit a temperature inside each fold's training clips (a second training on a part of them).
     leak_tests
@@ -89,9 +86,9 @@ def crossval(
         return run
     kept = out / "folds"
     _claim(out, identity)
-    if device not in ("cpu", "cuda"):
+    if device != "cpu":
         jobs = 1
-    jobs = jobs or (GPU_JOBS if device == "cuda" else os.cpu_count()) or 1
+    jobs = jobs or os.cpu_count() or 1
     if one_model:
         results = fit_with_one_model(work, protocol.folds, identity, progress=progress)
     else:

@@ -28,7 +28,6 @@ from earmark.folds import Fold, inner_split
 from earmark.learners import EPOCH_COLUMNS, Features, Fitted, Learner, Targets
 from earmark.metrics import fit_temperature
 from earmark.progress import Progress, Step, silent
-from earmark.turns import in_turns
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def fit_all(
     folder
         Where finished folds and checkpoints are kept, and taken up again after a kill.
     jobs
-        Worker processes; 1 computes in this one. On CUDA: trainings that take turns on the GPU.
+        Worker processes; 1 computes in this one.
 
     Returns
     -------
@@ -176,10 +175,7 @@ def fit_all(
                 finished[fold.name] = result
     waiting = [fold for fold in folds if fold.name not in finished]
     tracker = _Tracker(task, len(folds), len(finished), progress)
-    if work.device == "cuda" and jobs > 1:
-        for result in _in_turns(work, waiting, identity, folder, jobs, tracker):
-            finished[result.name] = result
-    elif jobs <= 1 or len(waiting) <= 1:
+    if jobs <= 1 or len(waiting) <= 1:
         with one_thread():
             for fold in waiting:
                 finished[fold.name] = _fit_and_keep(work, fold, identity, folder, tracker.step)
@@ -188,21 +184,6 @@ def fit_all(
         for result in _side_by_side(work, waiting, identity, folder, min(jobs, len(waiting)), tracker):
             finished[result.name] = result
     return [finished[fold.name] for fold in folds]
-
-
-def _in_turns(
-    work: Work, folds: list[Fold], identity: str, folder: Path | None, jobs: int, tracker: _Tracker
-) -> Iterator[FoldResult]:
-    """Folds side by side on one GPU, each on a stream of its own."""
-    import torch
-
-    def fit(fold: Fold) -> FoldResult:
-        with torch.cuda.stream(torch.cuda.Stream()):
-            return _fit_and_keep(work, fold, identity, folder, tracker.step)
-
-    for _, result in in_turns(fit, folds, jobs):
-        tracker.finished(result.name)
-        yield result
 
 
 def fit_with_one_model(

@@ -21,7 +21,6 @@ from earmark.learners import Features, Targets
 from earmark.metrics import log_softmax
 from earmark.models.convnet_config import ConvNetConfig, FineTuneConfig
 from earmark.progress import Progress, Step, silent
-from earmark.turns import current_slot
 
 if TYPE_CHECKING:
     from earmark.finetune import FittedConvNet
@@ -113,7 +112,7 @@ class FineTuneLearner:
         loop = None
         if device == "cuda":
             # Recording a step takes as long as dozens of them: it is done once for all folds and members.
-            loop = _loop(self.network, self.training, labels, features.shape[1], current_slot())
+            loop = _loop(self.network, self.training, labels, features.shape[1])
         fitted = []
         kept = [_part(checkpoint, member, self.members) for member in range(self.members)]
         epochs = self.training.epochs
@@ -207,9 +206,9 @@ def _backbone(source: str | None) -> Backbone:
     return load_backbone(source)
 
 
-@functools.lru_cache(maxsize=16)
-def _loop(network: ConvNetConfig, training: FineTuneConfig, labels: int, bins: int, slot: int) -> TuningLoop:
-    """A loop on the GPU for each of the trainings that run side by side."""
+@functools.lru_cache(maxsize=2)
+def _loop(network: ConvNetConfig, training: FineTuneConfig, labels: int, bins: int) -> TuningLoop:
+    """One loop on the GPU for all trainings of a configuration."""
     from earmark.tuning_loop import TuningLoop
 
     return TuningLoop(training, "cuda")

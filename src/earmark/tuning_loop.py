@@ -20,7 +20,6 @@ from earmark.augment import blank, crop, vary
 from earmark.errors import InputError
 from earmark.models.convnet import ConvNet, draw, estimate_statistics
 from earmark.models.convnet_config import FineTuneConfig
-from earmark.turns import pass_turn
 
 # Batches whose statistics normalisation begins with.
 _STATISTICS_BATCHES = 16
@@ -117,7 +116,6 @@ class TuningLoop:
                 self.step(pictures[batch], wanted[batch])
             else:
                 self._recorded.play(pictures[batch], wanted[batch])
-            pass_turn()
         self.tally[epoch - 1] = self.sums / self.steps
         self.tally[epoch - 1, 1] /= self.size
 
