@@ -129,7 +129,7 @@ def read_record(path: Path | str) -> Record:
         if told["format"] != FORMAT:
             raise InputError(f"{path} is a table of format {told['format']}; this version of Earmark reads {FORMAT}.")
         cells = {
-            (row["name"], protocol): Score(**{k: tuple(v) if isinstance(v, list) else v for k, v in score.items()})
+            (row["name"], protocol): _told_score(score)
             for row in told["models"]
             for protocol, score in row["scores"].items()
         }
@@ -146,6 +146,11 @@ def read_record(path: Path | str) -> Record:
         raise InputError(f"The table {path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no table of record ({error}). Give the .json beside the table.") from error
+
+
+def _told_score(told: Mapping[str, Any]) -> Score:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+    return Score(**values)
 
 
 def make_record(runs: Sequence[Run], kept: Record | None = None) -> Record:

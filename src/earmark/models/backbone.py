@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -104,7 +104,7 @@ def load_backbone(source: str | Path | None = None, *, revision: str = "main") -
 
             # Of another model's folder transformers would make a MobileNetV2 of random weights.
             place = str(folder) if looks_local else named
-            at = {"revision": revision, "local_files_only": looks_local or not hub_reachable()}
+            at: dict[str, Any] = {"revision": revision, "local_files_only": looks_local or not hub_reachable()}
             kind = MobileNetV2Config.get_config_dict(place, **at)[0].get("model_type", "mobilenet_v2")
             if kind != "mobilenet_v2":
                 raise InputError(
