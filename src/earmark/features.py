@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.drawing import resize_matrix
+from earmark.products import product
 
 MFCC = "mfcc_statistics"
 MEL = "mel_statistics"
@@ -73,7 +74,8 @@ def mfcc_statistics(mel: NDArray[np.uint8], coefficients: int = N_MFCC) -> NDArr
     dct = dct_matrix(mel.shape[1], coefficients)
     parts = []
     for first in range(0, len(mel), _CHUNK):
-        cepstra = dct @ (mel[first : first + _CHUNK].astype(np.float32) / 255.0)
+        levels = mel[first : first + _CHUNK].astype(np.float32) / 255.0
+        cepstra = np.stack([product(dct, clip) for clip in levels])
         change = np.diff(cepstra, axis=2)
         statistics = (cepstra.mean(axis=2), cepstra.std(axis=2), change.mean(axis=2), change.std(axis=2))
         parts.append(np.concatenate(statistics, axis=1))

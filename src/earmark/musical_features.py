@@ -19,6 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from earmark.features import N_MFCC, dct_matrix
+from earmark.products import product
 
 Floats = NDArray[np.float32]
 
@@ -80,9 +81,9 @@ def family_scale() -> Floats:
 
 
 def _one(decibels: Floats) -> Floats:
-    cepstra = dct_matrix(decibels.shape[0], N_MFCC) @ decibels
-    bands = _averages(decibels.shape[0], _BANDS) @ decibels
-    halves = _averages(decibels.shape[0], _BANDS // 2) @ decibels
+    cepstra = product(dct_matrix(decibels.shape[0], N_MFCC), decibels)
+    bands = product(_averages(decibels.shape[0], _BANDS), decibels)
+    halves = product(_averages(decibels.shape[0], _BANDS // 2), decibels)
     parts = [
         *_cepstra(cepstra),
         *_band_variance(bands),
@@ -175,7 +176,7 @@ def _spectral_shape(decibels: Floats) -> list[Floats]:
 def _beat(decibels: Floats) -> list[Floats]:
     """Periodicity of the onset envelope in six stretches of the spectrum and in all of it."""
     rise = np.maximum(0, np.diff(decibels, axis=1))
-    envelopes = np.concatenate([_averages(len(decibels), 6) @ rise, rise.mean(axis=0, keepdims=True)])
+    envelopes = np.concatenate([product(_averages(len(decibels), 6), rise), rise.mean(axis=0, keepdims=True)])
     centred = envelopes - envelopes.mean(axis=1, keepdims=True)
     size = 1 << (2 * centred.shape[1]).bit_length()
     found = np.fft.irfft(np.abs(np.fft.rfft(centred, size, axis=1)) ** 2, axis=1)[:, :104]
@@ -200,7 +201,7 @@ def _beat(decibels: Floats) -> list[Floats]:
 
 def _chroma(decibels: Floats) -> list[Floats]:
     """Harmony, the same in every key: how even, how clear, how quickly the pitch classes change."""
-    chroma = _pitch_classes(len(decibels)) @ np.sqrt(_power(decibels))
+    chroma = product(_pitch_classes(len(decibels)), np.sqrt(_power(decibels)))
     chroma /= chroma.sum(axis=0, keepdims=True) + np.float32(1e-9)
     mean = chroma.mean(axis=1) - np.float32(1 / 12)
     turned = np.array([mean @ np.roll(mean, step) for step in range(7)])

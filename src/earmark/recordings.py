@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from earmark.errors import InputError
 from earmark.front_end import FrontEnd
+from earmark.products import product
 from earmark.progress import Progress, Step, silent
 
 THRESHOLD = 0.08
@@ -52,9 +53,7 @@ _LEAST_OVERLAP = 5.0
 _FULL = 30.0
 _DEAD = 0.5
 _SPEEDS = np.round(1 + np.arange(-6, 7) * 0.005, 3)
-# Multiplications in one product, up to which OpenBLAS starts no threads; at these sizes they cost more than they save
-# and fight with other processes. For complex numbers it is a quarter: 44 x 32 x 44.
-_PRODUCT = 1 << 18
+# Products of complex numbers stay within a quarter of earmark.products.MOST: 44 x 32 x 44.
 _BLOCK = 44
 _FINE = 64
 # Mel scale of Slaney (linear below 1 kHz, logarithmic above), as in librosa and earmark.spectrogram.
@@ -176,8 +175,8 @@ class _Prints:
         return len(self._spectrograms)
 
     def _make_levels(self, row: int) -> NDArray[np.float32]:
-        levels = _product(self._bands, self._spectrograms[row].astype(np.float32))
-        return levels if self._steady else _product(levels, self._times)
+        levels = product(self._bands, self._spectrograms[row].astype(np.float32))
+        return levels if self._steady else product(levels, self._times)
 
     def coarse(self, row: int) -> NDArray[np.int8]:
         """(32, columns) of -1, 0, 1."""
@@ -191,8 +190,8 @@ class _Prints:
         """The fine print of a clip played `speed` times slower: its axes stretched by linear interpolation."""
         time = np.arange(int((self.columns - 1) * speed) + 1) / speed
         band = np.interp(self._centres * speed, self._centres, np.arange(_FINE))
-        stretched = _product(_between(band, _FINE), self._levels(row))
-        return _print(_product(stretched, _between(time, self.columns).T))
+        stretched = product(_between(band, _FINE), self._levels(row))
+        return _print(product(stretched, _between(time, self.columns).T))
 
 
 def _candidates(prints: _Prints, progress: Progress) -> Iterator[tuple[int, int]]:
@@ -260,18 +259,9 @@ def _lags(prints: _Prints, width: int, bands: int) -> tuple[NDArray[np.intp], ND
 def _print(levels: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Signs of what stands out from its neighbourhood, 0 where nothing does."""
     bands, columns = levels.shape
-    rest = _product(_without_average(bands, bands / 16), levels)
-    rest = _product(rest, _without_average(columns, _SMOOTH).T)
+    rest = product(_without_average(bands, bands / 16), levels)
+    rest = product(rest, _without_average(columns, _SMOOTH).T)
     return np.where(np.abs(rest) < _DEAD, 0, np.sign(rest)).astype(np.float32)
-
-
-def _product(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The matrix product, in pieces that are worked out by this thread alone."""
-    out = np.empty((len(left), right.shape[1]), np.float32)
-    width = max(1, _PRODUCT // left.size)
-    for first in range(0, right.shape[1], width):
-        out[:, first : first + width] = left @ right[:, first : first + width]
-    return out
 
 
 @lru_cache(maxsize=64)

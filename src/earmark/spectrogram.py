@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from earmark.errors import InputError
 from earmark.front_end import MEL, REPORT, FrontEnd
+from earmark.products import MOST
 
 __all__ = [
     "MEL",
@@ -40,9 +41,6 @@ __all__ = [
 _AMIN = 1e-10
 # Frames worked on at a time: few enough for the cache, many enough that a call costs little.
 _BLOCK = 64
-# Multiplications in one product of a block and a group of mel filters. Up to here OpenBLAS starts no threads, which
-# would cost more than they save and fight with other processes; the filters' zeros left in the groups are few.
-_PRODUCT = 1 << 18
 
 _Precision = type[np.float64] | type[np.float32]
 
@@ -211,7 +209,8 @@ def _filter_groups(
         sizes = np.arange(1, n_mels - band + 1)
         lowest = np.minimum.accumulate(first[band:])
         highest = np.maximum.accumulate(last[band:])
-        fitting = int(np.count_nonzero(sizes * (highest - lowest) * _BLOCK <= _PRODUCT))
+        # So small that no threads are started; the filters' zeros left in the groups are few.
+        fitting = int(np.count_nonzero(sizes * (highest - lowest) * _BLOCK <= MOST))
         size = max(fitting, 1)
         bins = slice(int(lowest[size - 1]), int(highest[size - 1]))
         weights = np.ascontiguousarray(filters[band : band + size, bins].T, precision)

@@ -24,8 +24,9 @@ from earmark.models.convnet_config import FineTuneConfig
 # Batches whose statistics normalisation begins with.
 _STATISTICS_BATCHES = 16
 _LARGEST_GRADIENT = 5.0
-# Clips that are varied together: bounds the memory for whole spectrograms, of which only crops are kept.
-_CHUNK = 128
+# Clips that are varied together: what a CPU's cache holds, what fills a GPU but bounds its memory.
+_CHUNK = {"cpu": 8}
+_LARGE_CHUNK = 128
 # Steps before recording, in which libraries choose and allocate what must not happen while a graph is recorded.
 _REHEARSALS = 3
 
@@ -43,6 +44,7 @@ class TuningLoop:
 
     def __init__(self, training: FineTuneConfig, device: str = "cpu") -> None:
         self.training, self.device = training, device
+        self._bfloat16 = training.bfloat16 and _multiplies_bfloat16(device)
         self._recorded: _RecordedStep | None = None
 
     def begin(
@@ -129,8 +131,7 @@ class TuningLoop:
 
     def step(self, pictures: Tensor, wanted: Tensor) -> None:
         """One step of the optimizer on (n, channels, bins, columns) and (n, labels)."""
-        bfloat16 = self.training.bfloat16 and self.device == "cuda"
-        with torch.autocast(self.device, torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self._bfloat16):
             feature_map = self.network.feature_map(self.network.frozen_features(pictures))
         logits, _ = self.network.head(feature_map.float())
         loss = -(wanted * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
@@ -179,8 +180,9 @@ class TuningLoop:
         starts = torch.from_numpy(generator.integers(0, self.clips.shape[2] - columns + 1, len(rows)))
         chosen, starts = torch.from_numpy(rows).to(self.device), starts.to(self.device)
         parts = []
-        for first in range(0, len(rows), _CHUNK):
-            part = slice(first, first + _CHUNK)
+        chunk = _CHUNK.get(self.device, _LARGE_CHUNK)
+        for first in range(0, len(rows), chunk):
+            part = slice(first, first + chunk)
             pictures = draw(vary(self.clips[chosen[part]], chance, augment), self.network.config.picture)
             parts.append(blank(crop(pictures, starts[part], columns), chance, augment))
         return torch.cat(parts).contiguous(memory_format=torch.channels_last), self.wanted[chosen]
@@ -245,6 +247,15 @@ class _RecordedStep:
         self.pictures.copy_(pictures)
         self.wanted.copy_(wanted)
         self.graph.replay()
+
+
+def _multiplies_bfloat16(device: str) -> bool:
+    """Whether 16-bit products are the faster ones; on a CPU without instructions for them they are not."""
+    if device != "cpu":
+        return device == "cuda"
+    # torch has no public name for the question.
+    asked = [getattr(torch.cpu, f"_is_{kind}_supported", None) for kind in ("avx512_bf16", "amx_tile")]
+    return any(ask is not None and ask() for ask in asked)
 
 
 def _learnt(network: ConvNet) -> list[Tensor]:
