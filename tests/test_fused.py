@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from earmark.baselines import BASELINES
+from earmark import varied_machine
 from earmark.errors import InputError
-from earmark.exports import fused_export, tuned_export
+from earmark.exports import export_of, fused_export, tuned_export
 from earmark.finetune import FittedConvNet
-from earmark.fused_learner import FUSED, FittedFusion, FusedLearner, make_tuned, musical
+from earmark.fused_learner import FUSED, FittedFusion, FusedLearner, make_tuned
 from earmark.metrics import log_softmax
 from earmark.models.backbone import Backbone
 from earmark.models.convnet import new_convnet
@@ -24,6 +24,7 @@ from earmark.models.fused import SupportVectors
 from earmark.models.storage import halve_weights, quarter_weights
 from earmark.musical_features import SIZE, musical_features
 from earmark.tuned_learner import FineTuneLearner, FittedMembers
+from earmark.varied_machine import VARIED, VariedMachine, musical
 
 LABELS, BINS, COLUMNS = 3, 32, 64
 
@@ -58,28 +59,28 @@ def fitted() -> FittedFusion:
         for seed in (1, 2)
     ]
     clips, targets = _clips()
-    machine = BASELINES["musical-svm"].fit(musical(clips), targets, LABELS, seed=0)
+    machine = VariedMachine().fit(clips, targets, LABELS, seed=0)
     return FittedFusion(FittedMembers(tuple(members)), machine, (1.0, 0.4))
 
 
 def test_the_machine_in_torch_is_the_machine(fitted: FittedFusion) -> None:
     clips, targets = _clips(21, seed=5)
-    wanted = fitted.machine.log_probabilities(musical(clips))
+    wanted = fitted.machine.log_probabilities(clips)
     with torch.no_grad():
-        found = SupportVectors(fitted.machine)(torch.from_numpy(musical(clips))).numpy()
+        found = SupportVectors(fitted.machine.machine)(torch.from_numpy(musical(clips))).numpy()
     assert np.allclose(found, wanted, atol=1e-3)
     assert (found.argmax(axis=1) == targets).mean() > 0.8
 
 
 def test_a_machine_that_lacks_a_label_is_refused(fitted: FittedFusion) -> None:
     with pytest.raises(ValueError, match="label"):
-        SupportVectors(replace(fitted.machine, labels=LABELS + 1))
+        SupportVectors(replace(fitted.machine.machine, labels=LABELS + 1))
 
 
 def test_the_fused_answer_is_the_weighted_sum_of_both(fitted: FittedFusion) -> None:
     clips, _ = _clips(6, seed=3)
     network = fitted.network.log_probabilities(clips)
-    machine = fitted.machine.log_probabilities(musical(clips))
+    machine = fitted.machine.log_probabilities(clips)
     assert np.allclose(fitted.log_probabilities(clips), log_softmax(network + 0.4 * machine))
     alone = replace(fitted, weights=(1.0, 0.0))
     assert np.allclose(alone.log_probabilities(clips), network)
@@ -128,6 +129,55 @@ def test_musical_features_are_computed_once_and_are_those_of_the_clip() -> None:
     assert np.array_equal(musical(clips[::-1]), first[::-1])
 
 
+def test_a_varied_version_depends_on_the_clip_alone() -> None:
+    from earmark.baselines import BASELINES
+
+    clips, targets = _clips(12, seed=4)
+    asked, _ = _clips(7, seed=6)
+    machine = VariedMachine(versions=2)
+    whole = machine.fit(clips, targets, LABELS, seed=0)
+    varied_machine._kept.clear()
+    again = machine.fit(clips, targets, LABELS, seed=0)
+    assert np.array_equal(whole.log_probabilities(asked), again.log_probabilities(asked))
+    varied_machine._kept.clear()
+    settings = machine.augment
+    alone = np.concatenate([varied_machine._varied(clips[row : row + 1], 1, settings) for row in (2, 0, 1)])
+    varied_machine._kept.clear()
+    together = varied_machine._varied(clips[:3], 1, settings)
+    assert np.array_equal(alone[[1, 2, 0]], together)
+    assert not np.allclose(together, musical(clips[:3]))
+    assert not np.allclose(together, varied_machine._varied(clips[:3], 2, settings))
+    none = VariedMachine(versions=0).fit(clips, targets, LABELS, seed=0)
+    plain = BASELINES["musical-svm"].fit(musical(clips), targets, LABELS, seed=0)
+    assert np.array_equal(none.log_probabilities(asked), plain.log_probabilities(musical(asked)))
+    assert not np.allclose(whole.log_probabilities(asked), none.log_probabilities(asked))
+    with pytest.raises(InputError, match="versions"):
+        VariedMachine(versions=-1)
+
+
+@pytest.mark.shared
+def test_varied_training_holds_better_on_a_band_limit(shared: Path) -> None:
+    with np.load(shared / "gtzan" / "mel.npz") as archive:
+        mel, ids = archive["mel"][::4], archive["ids"][::4]
+    names = [str(clip).partition(".")[0] for clip in ids]
+    targets = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    training, tested = np.arange(len(mel)) % 2 == 0, np.arange(len(mel)) % 2 == 1
+    limited = mel[tested].copy()
+    # Above 5.5 kHz there is nothing: the upper 36 of 128 mel bands.
+    limited[:, 92:] = 0
+    scores = [
+        (machine.fit(mel[training], targets[training], 10, seed=0).log_probabilities(limited).argmax(1)
+         == targets[tested]).mean()
+        for machine in (VariedMachine(versions=0), VariedMachine())
+    ]  # fmt: skip
+    assert scores[1] > scores[0] + 0.05
+
+
+def test_a_machine_alone_is_refused_as_a_bundle_before_it_is_trained() -> None:
+    with pytest.raises(InputError, match="no embedding"):
+        export_of(VariedMachine(), None, BINS, COLUMNS)
+
+
 def test_the_learner_trains_both_and_says_so(monkeypatch: pytest.MonkeyPatch, fitted: FittedFusion) -> None:
     clips, targets = _clips()
     seen = {}
@@ -155,6 +205,7 @@ def test_models_by_name() -> None:
     made = make_tuned(FUSED, backbone="somewhere")
     assert isinstance(made, FusedLearner)
     assert made.network.backbone == "somewhere"
+    assert make_tuned(VARIED) == made.machine
     with pytest.raises(InputError, match="mel"):
         make_tuned(FUSED, kind="stft")
     with pytest.raises(InputError, match="tuned-gru"):

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.errors import InputError
 from earmark.fused_learner import FusedLearner
 from earmark.learners import Learner
 from earmark.tuned_learner import FineTuneLearner
+from earmark.varied_machine import VariedMachine
 
 if TYPE_CHECKING:
     from earmark.tuned_learner import FittedMembers
@@ -52,7 +54,16 @@ def export_of(learner: Learner, backbone: Any, bins: int, columns: int) -> Expor
         :class:`earmark.models.backbone.Backbone`, the one that a head's features were computed with.
     bins, columns
         Size of the spectrogram.
+
+    Raises
+    ------
+    InputError
+        If the learner has no embedding, which a bundle must give.
     """
+    if isinstance(learner, VariedMachine):
+        raise InputError(
+            f"The model {learner.name} alone has no embedding, so there is no bundle of it; train tuned-gru+musical."
+        )
     if isinstance(learner, FusedLearner):
         return fused_export(bins, columns)
     if isinstance(learner, FineTuneLearner):
@@ -97,7 +108,7 @@ def fused_export(bins: int, columns: int) -> Export:
 
     def export(fitted: Any) -> Exported:
         members = Members(_folded(fitted.network))
-        network = FusedNetwork(members, SupportVectors(fitted.machine), fitted.weights).eval()
+        network = FusedNetwork(members, SupportVectors(fitted.machine.machine), fitted.weights).eval()
         graph = quarter_weights(export_fused(network, bins, columns))
         return Exported(graph, members.embedding_size, lambda features: fitted.outputs(features)[1])
 

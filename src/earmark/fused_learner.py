@@ -15,21 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.baselines import BASELINES, Baseline, FittedBaseline
 from earmark.errors import InputError
 from earmark.features import SPECTROGRAM
 from earmark.learners import Features, Targets
 from earmark.metrics import log_softmax
 from earmark.models.convnet_config import FineTuneConfig
-from earmark.musical_features import SIZE, musical_features
 from earmark.progress import Progress, silent
 from earmark.tuned_learner import FineTuneLearner, FittedMembers
+from earmark.varied_machine import VARIED, FittedMachine, VariedMachine
 
 WEIGHTS = (1.0, 0.4)
 """Of the network's and the machine's log-probabilities, chosen by ``scripts/make_study.py`` on inner clips."""
-# Clips whose musical features are kept: a cross-validation asks for those of each clip once per fold.
-_MOST_KEPT = 20_000
-_kept: dict[bytes, NDArray[np.float32]] = {}
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class FusedLearner:
     """
 
     network: FineTuneLearner = field(default_factory=FineTuneLearner)
-    machine: Baseline = BASELINES["musical-svm"]
+    machine: VariedMachine = field(default_factory=VariedMachine)
     weights: tuple[float, float] = WEIGHTS
     feature: str = SPECTROGRAM
 
@@ -87,7 +83,7 @@ class FusedLearner:
             features, targets, labels, seed=seed, validation=validation, checkpoint=checkpoint, device=device,
             start_from=start_from.network if start_from is not None else None, progress=progress,
         )  # fmt: skip
-        machine = self.machine.fit(musical(features), targets, labels, seed=seed)
+        machine = self.machine.fit(features, targets, labels, seed=seed)
         return FittedFusion(network, machine, self.weights)
 
     def quick(self) -> FusedLearner:
@@ -100,7 +96,7 @@ class FittedFusion:
     """Both, trained."""
 
     network: FittedMembers
-    machine: FittedBaseline
+    machine: FittedMachine
     weights: tuple[float, float]
 
     @property
@@ -121,7 +117,7 @@ class FittedFusion:
     def outputs(self, spectrograms: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """uint8 (n, bins, columns) -> fused logits (n, labels), the network's embeddings (n, d)."""
         own, embeddings = self.network.outputs(spectrograms)
-        other = self.machine.log_probabilities(musical(spectrograms))
+        other = self.machine.log_probabilities(spectrograms)
         return fused_logits(own, other, self.weights), embeddings
 
     def log_probabilities(self, features: Features) -> NDArray[np.float64]:
@@ -137,25 +133,12 @@ def fused_logits(
     return own * np.asarray(network, np.float64) + other * np.asarray(machine, np.float64)
 
 
-def musical(spectrograms: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The musical features (n, 737) of spectrograms (n, bins, columns), each computed once in this process."""
-    rows = np.empty((len(spectrograms), SIZE), np.float32)
-    for number, levels in enumerate(spectrograms):
-        key = hashlib.sha256(np.ascontiguousarray(levels).tobytes()).digest()
-        if key not in _kept:
-            if len(_kept) >= _MOST_KEPT:
-                _kept.clear()
-            _kept[key] = musical_features(levels[None])[0]
-        rows[number] = _kept[key]
-    return rows
-
-
 TUNED_GRU, FUSED = "tuned-gru", "tuned-gru+musical"
 
 
 def tuned_names() -> tuple[str, ...]:
     """All names that :func:`make_tuned` knows."""
-    return (TUNED_GRU, FUSED)
+    return (TUNED_GRU, FUSED, VARIED)
 
 
 def make_tuned(
@@ -166,13 +149,14 @@ def make_tuned(
     learning_rate: float | None = None,
     backbone: str | None = None,
     kind: str = "mel",
-) -> FineTuneLearner | FusedLearner:
-    """The fine-tuned network by name, with its usual settings where none are given.
+) -> FineTuneLearner | FusedLearner | VariedMachine:
+    """A model that learns from spectrograms by name, with its usual settings where none are given.
 
     Parameters
     ----------
     name
-        ``"tuned-gru"``, or ``"tuned-gru+musical"`` with the machine beside it.
+        ``"tuned-gru"``, ``"tuned-gru+musical"`` with the machine beside it, or ``"musical-svm-varied"``, the machine
+        alone.
     epochs, batch_size, learning_rate
         See :class:`earmark.models.convnet_config.FineTuneConfig`.
     backbone
@@ -187,8 +171,10 @@ def make_tuned(
     """
     if name not in tuned_names():
         raise InputError(f"There is no fine-tuned model called {name!r}; there are: {', '.join(tuned_names())}.")
-    if name == FUSED and kind != "mel":
-        raise InputError(f"The model {FUSED} learns from mel spectrograms; use --kind mel, or --model {TUNED_GRU}.")
+    if name != TUNED_GRU and kind != "mel":
+        raise InputError(f"The model {name} learns from mel spectrograms; use --kind mel, or --model {TUNED_GRU}.")
+    if name == VARIED:
+        return VariedMachine()
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     training = FineTuneConfig(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
     network = FineTuneLearner(training=training, backbone=backbone)

@@ -182,7 +182,7 @@ def make_learner(name: str, training: TrainingConfig | None = None) -> Learner:
     if name not in _MAKERS:
         raise InputError(
             f"There is no model called {name!r}. Choose one of: {', '.join(_MAKERS)}; or, where there are "
-            "spectrograms, tuned-gru or tuned-gru+musical."
+            "spectrograms, tuned-gru, tuned-gru+musical or musical-svm-varied."
         )
     return _MAKERS[name](training or TrainingConfig())
 

@@ -109,8 +109,9 @@ def train(
     bundle, run
     """
     out = Path(out)
-    front_end_of(dataset)
     learner = learner or HeadLearner()
+    # A model that cannot be put into a bundle is refused before it is trained, not after.
+    export_of(learner, backbone, *front_end_of(dataset).shape)
     protocol = protocol or usual_protocol(dataset, seed)
     run = crossval(
         dataset, learner, protocol, runs or out.with_suffix(".run"), jobs=jobs, device=device, command=command,
