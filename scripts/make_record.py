@@ -26,11 +26,12 @@ from earmark.fusion import fuse
 from earmark.learners import Learner, make_learner
 from earmark.runs import Run, load_run
 from earmark.tuned_learner import FineTuneLearner
+from earmark.varied_machine import VariedMachine
 
 # Cheapest first, so that a stopped making leaves as many finished runs as it can.
 MODELS = ("majority", "nearest", "mel-logistic", "mfcc-svm", "musical-svm", "tl-cnn", "tl-cnn-gru")
 TUNED = (FineTuneLearner(), FineTuneLearner(members=2))
-MACHINE = "musical-svm"
+MACHINE = VariedMachine()
 PROTOCOLS = ("artist5", "fault-filtered", "random10")
 SEEDS = (0, 1, 2)
 
@@ -73,7 +74,11 @@ class Maker:
                 self.note(self.learn(self.features, make_learner(model), protocol, SEEDS, name), began)
 
     def tuned(self, seeds: Sequence[int]) -> None:
-        """The fine-tuned network, two of them, and the one with the machine on musical features beside it."""
+        """The machine on musical features, the fine-tuned network, two of them, and the one with the machine."""
+        for protocol in PROTOCOLS:
+            if self.spectrograms is not None:
+                began, name = time.monotonic(), f"{MACHINE.name}-{protocol}"
+                self.note(self.learn(self.spectrograms, MACHINE, protocol, SEEDS, name), began)
         for learner in TUNED:
             for protocol in PROTOCOLS:
                 began = time.monotonic()
@@ -85,16 +90,18 @@ class Maker:
                 else:
                     continue
                 self.note(run, began)
-                if learner.members == 1:
-                    self.note(self._fused(run, protocol), began)
+                if learner.members == 1 and (fused := self._fused(run, protocol)) is not None:
+                    self.note(fused, began)
 
-    def _fused(self, run: Run, protocol: str) -> Run:
-        seeds = [int(seed) for seed in run.protocol["seeds"]]
-        told = "".join(map(str, seeds))
-        beside = self.learn(self.features, make_learner(MACHINE), protocol, seeds, f"{MACHINE}-{protocol}-s{told}")
+    def _fused(self, run: Run, protocol: str) -> Run | None:
         out = self.folder / f"{FUSED}-{protocol}"
         if (out / "run.json").exists():
             return load_run(out)
+        if self.spectrograms is None:
+            return None
+        seeds = [int(seed) for seed in run.protocol["seeds"]]
+        told = "".join(map(str, seeds))
+        beside = self.learn(self.spectrograms, MACHINE, protocol, seeds, f"{MACHINE.name}-{protocol}-s{told}")
         return fuse([run, beside], out, weights=WEIGHTS, name=FUSED, command=["scripts/make_record.py"])
 
 
