@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--part", default="0/1", help="of several side by side: this one's number, and how many")
     parser.add_argument("--one-division", action="store_true", help="not 4 folds but one: a quarter of the work")
+    parser.add_argument("--jobs", type=int, help="folds side by side")
     parser.add_argument("--into", type=Path, help="the file that gets the table")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no further recipe after so many")
     chosen = parser.parse_args()
@@ -151,7 +152,7 @@ def main() -> None:
         start = time.monotonic()
         learner = replace(changed(FineTuneLearner(), RECIPES[name]), title=name)
         run = crossval(
-            dataset, learner, protocol, chosen.folder / name, device=chosen.device, leak_tests=False,
+            dataset, learner, protocol, chosen.folder / name, jobs=chosen.jobs, device=chosen.device, leak_tests=False,
             command=["scripts/make_study.py"],
         )  # fmt: skip
         assert run.metrics is not None
