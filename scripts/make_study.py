@@ -152,8 +152,8 @@ def main() -> None:
         start = time.monotonic()
         learner = replace(changed(FineTuneLearner(), RECIPES[name]), title=name)
         run = crossval(
-            dataset, learner, protocol, chosen.folder / name, jobs=chosen.jobs, device=chosen.device, leak_tests=False,
-            command=["scripts/make_study.py"],
+            dataset, learner, protocol, chosen.folder / name, jobs=chosen.jobs, device=chosen.device,
+            leak_tests=False, command=["scripts/make_study.py"],
         )  # fmt: skip
         assert run.metrics is not None
         accuracy = run.metrics["accuracy"]
