@@ -12,7 +12,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-# Below this many products handing the matrices over costs more than it saves.
+# What torch.compile puts in a dense layer's place. Its public sibling wants matrices in a layout of their own, and
+# copying weights and gradients there and back takes a third of what is gained.
+_product = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+
+# Below this many products the two take the same time.
 _LEAST_PRODUCTS = 1 << 22
 
 
@@ -25,12 +29,12 @@ def affine(step: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _pays(step: Tensor, weight: Tensor) -> bool:
     return (
-        step.shape[0] * weight.numel() >= _LEAST_PRODUCTS
+        _product is not None
+        and step.shape[0] * weight.numel() >= _LEAST_PRODUCTS
         and step.device.type == weight.device.type == "cpu"
         and step.dtype == weight.dtype == torch.float32
         # A graph that is exported must show a plain layer.
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        and torch.backends.mkldnn.is_available()
         and "AVX512" in torch.backends.cpu.get_cpu_capability()
     )
 
@@ -41,7 +45,7 @@ class _OneDNN(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, step: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(step, weight)
-        return _times_transposed(step, weight).add_(bias)
+        return _times_transposed(step, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -54,7 +58,7 @@ class _OneDNN(torch.autograd.Function):
         )
 
 
-def _times_transposed(left: Tensor, right: Tensor) -> Tensor:
-    """(n, k), (m, k) -> (n, m): ``left @ right.T``."""
-    # The left side in oneDNN's keeping makes the product oneDNN's; the right one, often larger, then needs no copy.
-    return nn.functional.linear(left.contiguous().to_mkldnn(), right.contiguous()).to_dense()
+def _times_transposed(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(n, k), (m, k) and perhaps (m,) -> (n, m): ``left @ right.T + bias``."""
+    assert _product is not None
+    return cast(Tensor, _product(left.contiguous(), right.contiguous(), bias, "none", [], ""))
