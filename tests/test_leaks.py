@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earmark import crossval as engine
-from earmark import leaks
+from earmark import fold_worker, leaks
 from earmark.baselines import Baseline
 from earmark.crossval import crossval
 from earmark.dataset import Clip, Dataset, make_dataset
@@ -91,20 +90,18 @@ def test_shuffled_labels_are_caught_by_a_learner_that_knows_the_answers(tmp_path
     assert leaks.shuffled_labels(honest.metrics["accuracy"]["value"], dataset.targets).passed
 
 
-def test_a_scaler_fitted_on_all_clips_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scaler_fitted_on_all_clips_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = data()
-    protocol = make_protocol(dataset, "random10", folds=5)
-    learner = head(5)
-    work = engine._prepare(dataset, learner, False, "cpu", False, protocol)
-    assert engine._nothing_from_test(work, protocol.folds[0], 0).passed
-    honest = engine.fit_fold
+    protocol = make_protocol(dataset, "random10", folds=3)
+    assert told_by(crossval(dataset, head(2), protocol, tmp_path / "honest", jobs=1))[FITTED].passed
+    honest = fold_worker.fit_fold
 
     def leaking(work: Any, fold: Fold, identity: str, **more: Any) -> Any:
         scaled = (work.features - work.features.mean(axis=0)) / work.features.std(axis=0)
         return honest(replace(work, features=scaled.astype(np.float32)), fold, identity, **more)
 
-    monkeypatch.setattr(engine, "fit_fold", leaking)
-    assert engine._nothing_from_test(work, protocol.folds[0], 0).passed is False
+    monkeypatch.setattr(fold_worker, "fit_fold", leaking)
+    assert told_by(crossval(dataset, head(2), protocol, tmp_path / "leaking", jobs=1))[FITTED].passed is False
 
 
 def by_name(found: list[LeakTest]) -> dict[str, LeakTest]:

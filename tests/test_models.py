@@ -10,6 +10,7 @@ from transformers import MobileNetV2Config, MobileNetV2Model
 
 from earmark.drawing import draw
 from earmark.errors import InputError
+from earmark.models.affine import _OneDNN, _product, affine
 from earmark.models.backbone import Backbone, load_backbone
 from earmark.models.config import HeadConfig, TrainingConfig
 from earmark.models.export import export_network
@@ -64,6 +65,27 @@ def test_hidden_weights_get_no_gradient_at_length_one() -> None:
     idle = {name for name, value in head.named_parameters() if value.grad is None}
     assert idle == {"gru.gru.weight_hh_l0", "gru.gru.weight_hh_l0_reverse"}
     assert sum(dict(head.named_parameters())[name].numel() for name in idle) == 1_572_864
+
+
+@pytest.mark.skipif(_product is None, reason="this torch was built without oneDNN")
+def test_products_by_onednn_differ_in_rounding_alone() -> None:
+    torch.manual_seed(2)
+    exact = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((33, 70), (50, 70), (50,))]
+    given = [value.detach().float().requires_grad_() for value in exact]
+    weights = torch.randn(33, 50, dtype=torch.float64)
+    for function, values in ((torch.nn.functional.linear, exact), (_OneDNN.apply, given)):
+        (function(*values) * weights).sum().backward()
+    torch.testing.assert_close(
+        _OneDNN.apply(*given).double(), torch.nn.functional.linear(*exact), rtol=1e-4, atol=1e-4
+    )
+    for ours, value in zip(given, exact, strict=True):
+        assert ours.grad is not None
+        torch.testing.assert_close(ours.grad.double(), value.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_a_small_layer_is_torchs_own() -> None:
+    step, weight, bias = torch.randn(5, 7), torch.randn(3, 7), torch.randn(3)
+    assert torch.equal(affine(step, weight, bias), torch.nn.functional.linear(step, weight, bias))
 
 
 def test_a_seed_decides_the_first_weights() -> None:

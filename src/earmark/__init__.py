@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from earmark.library.similar import Match
     from earmark.library.track import Track
     from earmark.listen import Listener, Moment
-    from earmark.predict import Classifier, Prediction, classify
+    from earmark.predict import Classifier, classify
+    from earmark.prediction import Prediction
 
 # What `import earmark` offers, and where it lives; loaded when it is first used, so that the import costs nothing.
 _HOMES = {
@@ -22,7 +23,7 @@ _HOMES = {
     "Listener": "earmark.listen",
     "Match": "earmark.library.similar",
     "Moment": "earmark.listen",
-    "Prediction": "earmark.predict",
+    "Prediction": "earmark.prediction",
     "StoreError": "earmark.errors",
     "Track": "earmark.library.track",
     "classify": "earmark.predict",

@@ -20,8 +20,9 @@ from earmark.dataset import Dataset
 from earmark.errors import InputError
 from earmark.features import SPECTROGRAM
 from earmark.files import write_json
-from earmark.fold_worker import FoldResult, Work, fit_all, fit_fold, fit_with_one_model, one_thread
-from earmark.folds import Fold, Protocol, group_numbers, numbers
+from earmark.fold_pool import Pass, fit_passes, fit_with_one_model
+from earmark.fold_worker import FoldResult, Work, one_thread
+from earmark.folds import Protocol, group_numbers, numbers
 from earmark.learners import Features, Learner
 from earmark.metrics import apply_temperature
 from earmark.progress import Progress, Step, silent
@@ -89,16 +90,18 @@ def crossval(
     if device != "cpu":
         jobs = 1
     jobs = jobs or os.cpu_count() or 1
-    if one_model:
-        results = fit_with_one_model(work, protocol.folds, identity, progress=progress)
-    else:
-        results = fit_all(work, protocol.folds, identity, folder=kept, jobs=jobs, progress=progress)
-    probabilities = [apply_temperature(np.array(r.log_probabilities), r.temperature) for r in results]
-    tests: list[LeakTest] = []
+    passes = [Pass(work, protocol.folds, kept)]
     if leak_tests:
-        tests = _leak_tests(
-            dataset, work, protocol, results, probabilities, identity, one_model, jobs, kept, progress
-        )
+        passes += _leak_passes(work, protocol, kept)
+    if one_model:
+        # The mistake is made wherever labels are learnt; what is fitted outside training is another question.
+        fitted = [fit_with_one_model(one, identity, progress=progress) for one in passes[:2]]
+        fitted += fit_passes(passes[2:], identity, jobs=jobs, progress=progress)
+    else:
+        fitted = fit_passes(passes, identity, jobs=jobs, progress=progress)
+    results = fitted[0]
+    probabilities = [apply_temperature(np.array(r.log_probabilities), r.temperature) for r in results]
+    tests = _verdicts(dataset, passes, fitted, protocol, probabilities) if leak_tests else []
     progress(Step("writing the run", 0, 1))
     write_tables(out, dataset, work, protocol, results, probabilities)
     write_json(out / "leaks.json", [asdict(test) for test in tests])
@@ -182,19 +185,32 @@ def _claim(out: Path, identity: str) -> None:
 # --- leak tests ---
 
 
-def _leak_tests(
-    dataset: Dataset,
-    work: Work,
-    protocol: Protocol,
-    results: list[FoldResult],
-    probabilities: list[NDArray[np.float64]],
-    identity: str,
-    one_model: bool,
-    jobs: int,
-    kept: Path,
-    progress: Progress,
-) -> list[LeakTest]:
+# A learner's quick() does about this much of the work.
+_QUICK = 0.2
+
+
+def _leak_passes(work: Work, protocol: Protocol, kept: Path) -> list[Pass]:
+    seed = protocol.seeds[0]
     first = tuple(fold for fold in protocol.folds if fold.repeat == 0)
+    quick = replace(work, learner=work.learner.quick())
+    shuffled = replace(quick, targets=_shuffled(work.targets, seed), calibrate=False)
+    return [
+        Pass(shuffled, first, kept / "shuffled", "shuffled labels,", share=_QUICK),
+        Pass(quick, first[:1], kept / "as it is", "test clips as they are,", share=_QUICK),
+        Pass(quick, first[:1], kept / "noise", "noise for test clips,", noise=seed, share=_QUICK),
+    ]
+
+
+def _verdicts(
+    dataset: Dataset,
+    passes: list[Pass],
+    fitted: list[list[FoldResult]],
+    protocol: Protocol,
+    probabilities: list[NDArray[np.float64]],
+) -> list[LeakTest]:
+    measured, shuffled, _, _ = passes
+    results, with_shuffled, (as_it_is,), (with_noise,) = fitted
+    work = measured.work
     accuracies = [
         float((p.argmax(axis=1) == work.targets[f.test]).mean())
         for f, p in zip(protocol.folds, probabilities, strict=True)
@@ -208,53 +224,15 @@ def _leak_tests(
             for fold in protocol.folds
         ]
     recordings = numbers([dataset.recording_of(clip) for clip in dataset.clips])
+    hits = np.concatenate([
+        np.array(r.log_probabilities).argmax(axis=1) == shuffled.work.targets[f.test]
+        for f, r in zip(shuffled.folds, with_shuffled, strict=True)
+    ])  # fmt: skip
     return [
-        _shuffled_labels(work, first, protocol.seeds[0], identity, one_model, jobs, kept, progress),
-        leaks.fold_order(accuracies[: len(first)], tested / len(protocol.folds)),
+        leaks.shuffled_labels(float(hits.mean()), work.targets, len(hits)),
+        leaks.fold_order(accuracies[: len(shuffled.folds)], tested / len(protocol.folds)),
         leaks.fresh_models([f.name for f in protocol.folds], [r.initial_weights for r in results], expected),
         *leaks.disjoint_sides(protocol.folds, work.groups, recordings, grouped=protocol.grouped),
-        _nothing_from_test(work, first[0], protocol.seeds[0]),
+        leaks.nothing_from_test(*(f"{r.final_weights}/{r.temperature!r}" for r in (as_it_is, with_noise))),
         leaks.suspiciously_good(overall, dataset.is_gtzan),
     ]
-
-
-def _shuffled_labels(
-    work: Work,
-    folds: tuple[Fold, ...],
-    seed: int,
-    identity: str,
-    one_model: bool,
-    jobs: int,
-    kept: Path,
-    progress: Progress,
-) -> LeakTest:
-    shuffled = replace(work, learner=work.learner.quick(), targets=_shuffled(work.targets, seed), calibrate=False)
-    task = "leak test: shuffled labels"
-    if one_model:
-        results = fit_with_one_model(shuffled, folds, identity, progress=progress, task=task)
-    else:
-        results = fit_all(
-            shuffled, folds, identity, folder=kept / "shuffled", jobs=jobs, progress=progress, task=task
-        )
-    hits = [
-        np.array(r.log_probabilities).argmax(axis=1) == shuffled.targets[f.test]
-        for f, r in zip(folds, results, strict=True)
-    ]
-    return leaks.shuffled_labels(float(np.concatenate(hits).mean()), work.targets, sum(map(len, hits)))
-
-
-def _nothing_from_test(work: Work, fold: Fold, seed: int) -> LeakTest:
-    generator = np.random.default_rng([seed, 78])
-    learnt = []
-    for poisoned in (False, True):
-        features, targets = work.features, work.targets
-        if poisoned:
-            features, targets = np.array(features), targets.copy()
-            shape = features[fold.test].shape
-            features[fold.test] = generator.integers(0, 7, shape).astype(features.dtype)
-            targets[fold.test] = generator.integers(0, work.labels, len(fold.test))
-        quick = replace(work, learner=work.learner.quick(), features=features, targets=targets)
-        with one_thread():
-            result, _ = fit_fold(quick, fold, "")
-        learnt.append(f"{result.final_weights}/{result.temperature!r}")
-    return leaks.nothing_from_test(*learnt)

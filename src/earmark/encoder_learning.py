@@ -8,26 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earmark.bundle import Bundle, Card, save_bundle
-from earmark.crossval import crossval
+from earmark.bundle import Bundle, save_bundle
 from earmark.dataset import Dataset, load_dataset
 from earmark.encoder_learner import EncoderTuneLearner, TuneConfig
 from earmark.errors import InputError
 from earmark.extract import Failure, extract
-from earmark.fold_worker import one_thread
 from earmark.folds import Protocol
 from earmark.learners import HeadLearner
 from earmark.models.backbone import ENVIRONMENT_VARIABLE, HUB_NAME
 from earmark.models.config import ARCHITECTURES, HeadConfig, TrainingConfig
 from earmark.models.encoder_files import EncoderFiles, find_files, is_local
-from earmark.prepare import KINDS, front_end_of
+from earmark.prepare import front_end_named, front_end_of
 from earmark.probe import ProbeLearner
 from earmark.progress import Progress, Step, silent
-from earmark.run_writer import versions
 from earmark.runs import Run
 from earmark.sound_front_end import AnyFrontEnd
 from earmark.store import cache_folder
-from earmark.train import LIMITS, calibrate, scores_of, usual_protocol
+from earmark.train import card_of, measure_and_fit, usual_protocol
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -136,8 +133,7 @@ def prepare_encoder(
     from earmark.encoder_features import sound_feature, with_encoder_features, with_sound
     from earmark.models.encoder import load_encoder, parse_layer
 
-    if kind not in KINDS:
-        raise InputError(f"There is no front end {kind!r}; choose one of {', '.join(KINDS)}.")
+    pictures = front_end_named(kind)
     given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     settings = {name: value for name, value in given.items() if value is not None}
     # Settings that make no sense are found before anything is loaded.
@@ -150,7 +146,7 @@ def prepare_encoder(
     failures: list[Failure] = []
     if dataset.spectrograms is None and any(clip.path is not None for clip in dataset.clips):
         # Also for a backbone that hears: repeated recordings are found, and reports drawn, by these.
-        dataset, failures = extract(dataset, KINDS[kind], cache=folder, jobs=workers, progress=progress)
+        dataset, failures = extract(dataset, pictures, cache=folder, jobs=workers, progress=progress)
     front_end = encoder.front_end
     own = front_end.to_dict() if front_end is not None else None
     learner: ProbeLearner | EncoderTuneLearner
@@ -168,8 +164,8 @@ def prepare_encoder(
         feature = _SPECTROGRAM
         if dataset.spectrograms is None:
             raise InputError(f"{dataset.name} has neither sound nor spectrograms to fine-tune {encoder.source} on.")
-        pictures: Any = dataset.spectrograms
-        dataset = replace(dataset, features={**dataset.features, feature: pictures})
+        seen: Any = dataset.spectrograms
+        dataset = replace(dataset, features={**dataset.features, feature: seen})
     learner = EncoderTuneLearner(
         encoder.describe(), str(files.folder), feature, encoder.feature, chosen, tuning, own
     )  # fmt: skip
@@ -214,41 +210,20 @@ def train_encoder(
     out = Path(out)
     dataset, learner, encoder, hearing = prepared.dataset, prepared.learner, prepared.encoder, prepared.hearing
     check_size(encoder)
-    run = crossval(
-        dataset, learner, protocol or usual_protocol(dataset, seed), runs or out.with_suffix(".run"), jobs=jobs,
-        device=device, command=command, progress=progress,
+    fitted: Any
+    run, fitted = measure_and_fit(
+        dataset, learner, protocol or usual_protocol(dataset, seed), runs or out.with_suffix(".run"), seed=seed,
+        jobs=jobs, device=device, command=command, progress=progress,
     )  # fmt: skip
-    calibration = calibrate(run)
-    with one_thread():
-        fitted: Any = learner.fit(
-            dataset.features[learner.feature], dataset.targets, len(dataset.labels), seed=seed, device=device,
-            progress=lambda step: progress(Step("training on all clips", step.done, step.total, step.note)),
-        )  # fmt: skip
     if isinstance(learner, ProbeLearner):
         windows = WindowEncoder(encoder, hearing.shape)
         network: Any = ProbeNetwork(windows, fitted.fitted.head, fitted.mean, fitted.deviation).eval()
     else:
         network = fitted.network
-    card = Card(
-        name=out.stem,
-        labels=dataset.labels,
-        front_end=hearing.to_dict(),
-        temperature=calibration.temperature,
-        unsure_below=calibration.unsure_below,
-        embedding_size=network.embedding_size,
-        provenance={
-            "dataset": dataset.name,
-            "clips": len(dataset.clips),
-            "fingerprint": dataset.fingerprint,
-            "model": learner.describe(),
-            "backbone": encoder.describe(),
-            "seed": seed,
-            "versions": versions(),
-        },
-        scores={run.protocol["name"]: scores_of(run, calibration)},
-        licence=_licence(encoder),
-        limits=LIMITS,
-    )
+    card = card_of(
+        dataset, out.stem, learner, run, front_end=hearing, embedding_size=network.embedding_size, seed=seed,
+        backbone=encoder.describe(), licence=_licence(encoder),
+    )  # fmt: skip
     progress(Step("writing the bundle", 0, 1))
     graph = export_encoder_network(network)
     check_graph(graph, network)

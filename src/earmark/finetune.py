@@ -6,7 +6,6 @@ resumed from its checkpoint takes the same steps as one that was not. The loop i
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from dataclasses import dataclass, field
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from earmark.errors import InputError, StoreError
-from earmark.files import atomic_write
+from earmark.checkpoints import read_checkpoint, write_checkpoint
+from earmark.errors import InputError
 from earmark.metrics import log_softmax
 from earmark.models.backbone import Backbone, load_backbone
 from earmark.models.convnet import ConvNet, new_convnet
@@ -181,23 +179,11 @@ def _score(
 def _save(
     path: Path, identity: dict[str, Any], loop: TuningLoop, epoch: int, validated: dict[int, tuple[float, float]]
 ) -> None:
-    facts = {"identity": identity, "epoch": epoch, "validated": list(validated.items())}
-    content = safetensors.torch.save(loop.state(), {"earmark": json.dumps(facts)})
-    with atomic_write(path) as handle:
-        handle.write(content)
+    write_checkpoint(path, identity, loop.state(), epoch=epoch, validated=list(validated.items()))
 
 
 def _resume(path: Path, identity: dict[str, Any], loop: TuningLoop) -> tuple[int, dict[int, tuple[float, float]]]:
     """Put a checkpoint's state into the loop; the next epoch, and what was scored so far."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()["earmark"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except Exception as error:  # safetensors raises its own type, json and dict theirs: all mean the same here
-        raise StoreError(f"The checkpoint {path} is damaged. Delete it to begin this training anew.") from error
-    if facts["identity"] != identity:
-        raise StoreError(
-            f"The checkpoint {path} belongs to another training. Delete it or choose another run folder."
-        )
+    tensors, facts = read_checkpoint(path, identity)
     loop.load_state(tensors)
     return facts["epoch"] + 1, {epoch: (loss, accuracy) for epoch, (loss, accuracy) in facts["validated"]}

@@ -1,4 +1,4 @@
-"""Fit the folds of a protocol, one after the other or side by side in worker processes, with the same numbers.
+"""Fit one fold of a protocol, and keep what came of it.
 
 Each fold computes on one thread wherever it runs, so that the number of processes changes the time and nothing else.
 """
@@ -7,27 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
-import os
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.errors import EarmarkError, StoreError
+from earmark.errors import StoreError
 from earmark.files import write_json
 from earmark.folds import Fold, inner_split
 from earmark.learners import EPOCH_COLUMNS, Features, Fitted, Learner, Targets
 from earmark.metrics import fit_temperature
-from earmark.progress import Progress, Step, silent
+from earmark.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -141,64 +134,64 @@ def _finite(value: float) -> float | int | None:
     return value if np.isfinite(value) else None
 
 
-def fit_all(
+def fit_and_keep(
     work: Work,
-    folds: tuple[Fold, ...],
+    fold: Fold,
     identity: str,
+    folder: Path | None,
     *,
-    folder: Path | None = None,
-    jobs: int = 1,
+    noise: int | None = None,
     progress: Progress = silent,
-    task: str = "cross-validation",
-) -> list[FoldResult]:
-    """Fit every fold, each from a fresh model.
+) -> FoldResult:
+    """:func:`fit_fold`, its checkpoint and its result kept in a folder.
 
     Parameters
     ----------
-    identity
-        Names data, learner and folds; results in ``folder`` with another identity are refused.
     folder
-        Where finished folds and checkpoints are kept, and taken up again after a kill.
-    jobs
-        Worker processes; 1 computes in this one.
-
-    Returns
-    -------
-    list of FoldResult
-        In the order of ``folds``.
+        Takes a file per finished fold, and a checkpoint until then; None: nothing is kept.
+    noise
+        Replace the fold's test clips by noise of this seed before anything is fitted: the leak test's poison.
     """
-    finished: dict[str, FoldResult] = {}
+    if noise is not None:
+        work = _with_noise(work, fold, noise)
+    checkpoint = folder / f"{fold.name}.checkpoint" if folder is not None else None
+    result, _ = fit_fold(work, fold, identity, checkpoint=checkpoint, progress=progress)
     if folder is not None:
-        for fold in folds:
-            result = _load(folder / f"{fold.name}.json", identity)
-            if result is not None:
-                finished[fold.name] = result
-    waiting = [fold for fold in folds if fold.name not in finished]
-    tracker = _Tracker(task, len(folds), len(finished), progress)
-    if jobs <= 1 or len(waiting) <= 1:
-        with one_thread():
-            for fold in waiting:
-                finished[fold.name] = _fit_and_keep(work, fold, identity, folder, tracker.step)
-                tracker.finished(fold.name)
-    else:
-        for result in _side_by_side(work, waiting, identity, folder, min(jobs, len(waiting)), tracker):
-            finished[result.name] = result
-    return [finished[fold.name] for fold in folds]
+        write_json(folder / f"{fold.name}.json", asdict(result))
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return result
 
 
-def fit_with_one_model(
-    work: Work, folds: tuple[Fold, ...], identity: str, *, progress: Progress = silent, task: str = "one model kept"
-) -> list[FoldResult]:
-    """Fit the folds one after the other with one model that is never made anew: the leak to show, not to use."""
-    results = []
-    tracker = _Tracker(task, len(folds), 0, progress)
-    kept: Fitted | None = None
-    with one_thread():
-        for fold in folds:
-            result, kept = fit_fold(work, fold, identity, start_from=kept, progress=partial(tracker.step, fold))
-            results.append(result)
-            tracker.finished(fold.name)
-    return results
+def _with_noise(work: Work, fold: Fold, seed: int) -> Work:
+    generator = np.random.default_rng([seed, 78])
+    features, targets = np.array(work.features), work.targets.copy()
+    features[fold.test] = generator.integers(0, 7, features[fold.test].shape).astype(features.dtype)
+    targets[fold.test] = generator.integers(0, work.labels, len(fold.test))
+    return replace(work, features=features, targets=targets)
+
+
+def kept_result(folder: Path, fold: Fold, identity: str) -> FoldResult | None:
+    """What :func:`fit_and_keep` left of this fold; None: nothing yet.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged, or another run's.
+    """
+    path = folder / f"{fold.name}.json"
+    if not path.exists():
+        return None
+    try:
+        result = FoldResult(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"{path} is damaged. Delete it and that fold will be trained again.") from error
+    if result.identity != identity:
+        raise StoreError(
+            f"{path.parent.parent} holds folds of another run (other clips, folds or settings). "
+            "Choose another folder with -o, or delete that one."
+        )
+    return result
 
 
 @contextlib.contextmanager
@@ -215,115 +208,3 @@ def one_thread() -> Iterator[None]:
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(1)
         yield
-
-
-class _Tracker:
-    """Turns the steps of single folds into the progress of all."""
-
-    def __init__(self, task: str, folds: int, finished: int, progress: Progress) -> None:
-        self.task, self.folds, self.progress = task, folds, progress
-        self.done = finished
-        self.parts: dict[str, float] = {}
-        self._tell("")
-
-    def step(self, fold: Fold, step: Step) -> None:
-        self.parts[fold.name] = step.done / step.total if step.total else 0.0
-        self._tell(f"{fold.name} epoch {step.done}, {step.note}" if step.note else fold.name)
-
-    def finished(self, name: str) -> None:
-        self.parts.pop(name, None)
-        self.done += 1
-        self._tell(f"{self.done} of {self.folds} folds")
-
-    def _tell(self, note: str) -> None:
-        # In thousandths of a fold: a bar that moves within a fold, whatever its epochs.
-        within = min(sum(self.parts.values()), max(0.0, self.folds - self.done - 0.001))
-        self.progress(Step(self.task, round(1000 * (self.done + within)), 1000 * self.folds, note))
-
-
-def _fit_and_keep(
-    work: Work, fold: Fold, identity: str, folder: Path | None, step: Callable[[Fold, Step], None]
-) -> FoldResult:
-    checkpoint = folder / f"{fold.name}.checkpoint" if folder is not None else None
-    result, _ = fit_fold(work, fold, identity, checkpoint=checkpoint, progress=partial(step, fold))
-    if folder is not None:
-        write_json(folder / f"{fold.name}.json", asdict(result))
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    return result
-
-
-def _load(path: Path, identity: str) -> FoldResult | None:
-    if not path.exists():
-        return None
-    try:
-        result = FoldResult(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{path} is damaged. Delete it and that fold will be trained again.") from error
-    if result.identity != identity:
-        raise StoreError(
-            f"{path.parent.parent} holds folds of another run (other clips, folds or settings). "
-            "Choose another folder with -o, or delete that one."
-        )
-    return result
-
-
-# What a worker process was given when it started; one fold's call carries the fold alone.
-_shared: dict[str, Any] = {}
-
-
-def _start_worker(work: Work, identity: str, folder: Path | None, steps: Any, parent: int) -> None:
-    _shared.update(work=work, identity=identity, folder=folder, steps=steps)
-    # Steps that nobody reads any more must not keep a worker from ending.
-    steps.cancel_join_thread()
-    threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
-
-
-def _leave_with_parent(parent: int) -> None:
-    # A parent that was killed cannot stop its workers, and they must not go on writing into its run.
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _in_worker(fold: Fold) -> FoldResult:
-    def step(which: Fold, report: Step) -> None:
-        _shared["steps"].put((which, report))
-
-    with one_thread():
-        return _fit_and_keep(_shared["work"], fold, _shared["identity"], _shared["folder"], step)
-
-
-def _side_by_side(
-    work: Work, folds: list[Fold], identity: str, folder: Path | None, jobs: int, tracker: _Tracker
-) -> Iterator[FoldResult]:
-    # spawn, not fork: torch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    steps = context.Queue()
-    pool = ProcessPoolExecutor(
-        jobs, context, initializer=_start_worker, initargs=(work, identity, folder, steps, os.getpid())
-    )
-    with pool:
-        try:
-            pending: set[Future[FoldResult]] = {pool.submit(_in_worker, fold) for fold in folds}
-            while pending:
-                ready, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
-                with contextlib.suppress(queue.Empty):
-                    while True:
-                        tracker.step(*steps.get_nowait())
-                for future in ready:
-                    result = future.result()
-                    tracker.finished(result.name)
-                    yield result
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            if isinstance(error, (EarmarkError, KeyboardInterrupt, GeneratorExit)):
-                raise
-            if type(error).__name__ == "BrokenProcessPool":
-                raise StoreError(
-                    "A worker process was stopped from outside (perhaps for want of memory). Run the same command "
-                    "again to go on where it was, with --jobs 1 to need less."
-                ) from error
-            raise

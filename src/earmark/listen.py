@@ -17,7 +17,8 @@ from earmark.audio.results import SILENCE, ChannelPower, Tally
 from earmark.bundle import Bundle
 from earmark.errors import InputError
 from earmark.hearing import Hearing
-from earmark.predict import SHORTEST_SECONDS, Classifier, Prediction, TimelinePoint
+from earmark.predict import SHORTEST_SECONDS, Classifier
+from earmark.prediction import Prediction, TimelinePoint
 from earmark.windows import Windows
 
 PAUSE_SECONDS = 2.0

@@ -58,14 +58,13 @@ def prepare(
     """
     from earmark.embeddings import with_features
 
-    if kind not in KINDS:
-        raise InputError(f"There is no front end {kind!r}; choose one of {', '.join(KINDS)}.")
+    front_end = front_end_named(kind)
     dataset = load_dataset(source)
     failures: list[Failure] = []
     folder = cache if cache is not None else cache_folder()
     if feature not in dataset.features and dataset.spectrograms is None:
         dataset, failures = extract(
-            dataset, KINDS[kind], cache=folder, jobs=jobs or os.cpu_count() or 1, progress=progress
+            dataset, front_end, cache=folder, jobs=jobs or os.cpu_count() or 1, progress=progress
         )
     if not dataset.clips:
         raise InputError(f"Of {source} no clip can be used. See why with: earmark data check {source}")
@@ -73,6 +72,19 @@ def prepare(
         dataset, needed=feature, backbone=backbone, cache=folder, device=device, progress=progress
     )
     return dataset, failures
+
+
+def front_end_named(kind: str) -> FrontEnd:
+    """The front end that a command's ``--kind`` names.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if kind not in KINDS:
+        raise InputError(f"There is no front end {kind!r}; choose one of {', '.join(KINDS)}.")
+    return KINDS[kind]
 
 
 def front_end_of(dataset: Dataset) -> FrontEnd:

@@ -23,6 +23,7 @@ from earmark.prepare import front_end_of
 from earmark.progress import Progress, Step, silent
 from earmark.run_writer import versions
 from earmark.runs import Run
+from earmark.sound_front_end import AnyFrontEnd
 from earmark.train_novelty import learn_novelty
 
 # Answers above the threshold of "unsure" should be right at least this often, out of fold.
@@ -113,15 +114,10 @@ def train(
     # A model that cannot be put into a bundle is refused before it is trained, not after.
     export_of(learner, backbone, *front_end_of(dataset).shape)
     protocol = protocol or usual_protocol(dataset, seed)
-    run = crossval(
-        dataset, learner, protocol, runs or out.with_suffix(".run"), jobs=jobs, device=device, command=command,
-        progress=progress,
+    run, fitted = measure_and_fit(
+        dataset, learner, protocol, runs or out.with_suffix(".run"), seed=seed, jobs=jobs, device=device,
+        command=command, progress=progress,
     )  # fmt: skip
-    with one_thread():
-        fitted = learner.fit(
-            features_of(dataset, learner), dataset.targets, len(dataset.labels), seed=seed, device=device,
-            progress=lambda step: progress(Step("training on all clips", step.done, step.total, step.note)),
-        )  # fmt: skip
     progress(Step("writing the bundle", 0, 1))
     bundle = finish(dataset, out, learner, fitted, run, protocol, backbone=backbone, seed=seed)
     progress(Step("writing the bundle", 1, 1))
@@ -149,32 +145,92 @@ def finish(
         The cross-validation of the same learner, and its folds.
     """
     front_end = front_end_of(dataset)
-    calibration = calibrate(run)
     exported = export_of(learner, backbone, *front_end.shape)(fitted)
-    card = Card(
-        name=out.stem,
+    card = card_of(
+        dataset, out.stem, learner, run, front_end=front_end, embedding_size=exported.embedding_size, seed=seed,
+        backbone={"source": Path(backbone.source).name, "fingerprint": backbone.fingerprint()},
+        licence="The model inherits what the licences of its training sounds and of the ImageNet weights ask for.",
+    )  # fmt: skip
+    # A frozen backbone's pooled features are the plain head's embedding, in every fold.
+    plain = isinstance(learner, HeadLearner) and fitted.head.gru is None
+    embeddings = dataset.features[learner.feature] if plain else None
+    return save_bundle(out, card, exported.model, learn_novelty(dataset, protocol.folds, embeddings))
+
+
+def measure_and_fit(
+    dataset: Dataset,
+    learner: Learner,
+    protocol: Protocol,
+    runs: Path,
+    *,
+    seed: int,
+    jobs: int | None,
+    device: str,
+    command: Sequence[str],
+    progress: Progress,
+) -> tuple[Run, Any]:
+    """Cross-validate a learner, then train it on all clips.
+
+    Returns
+    -------
+    run, fitted
+        The second is what ``learner.fit`` gave for all clips.
+    """
+    run = crossval(
+        dataset, learner, protocol, runs, jobs=jobs, device=device, command=command, progress=progress
+    )  # fmt: skip
+    with one_thread():
+        fitted = learner.fit(
+            features_of(dataset, learner), dataset.targets, len(dataset.labels), seed=seed, device=device,
+            progress=lambda step: progress(Step("training on all clips", step.done, step.total, step.note)),
+        )  # fmt: skip
+    return run, fitted
+
+
+def card_of(
+    dataset: Dataset,
+    name: str,
+    learner: Learner,
+    run: Run,
+    *,
+    front_end: AnyFrontEnd,
+    embedding_size: int,
+    backbone: Mapping[str, Any],
+    licence: str,
+    seed: int,
+) -> Card:
+    """The card of a model trained on all clips, with what its cross-validation says of it.
+
+    Parameters
+    ----------
+    run
+        The cross-validation of the same learner.
+    front_end
+        Of what the network takes.
+    backbone
+        Where its weights come from, and their fingerprint.
+    """
+    calibration = calibrate(run)
+    return Card(
+        name=name,
         labels=dataset.labels,
         front_end=front_end.to_dict(),
         temperature=calibration.temperature,
         unsure_below=calibration.unsure_below,
-        embedding_size=exported.embedding_size,
+        embedding_size=embedding_size,
         provenance={
             "dataset": dataset.name,
             "clips": len(dataset.clips),
             "fingerprint": dataset.fingerprint,
             "model": learner.describe(),
-            "backbone": {"source": Path(backbone.source).name, "fingerprint": backbone.fingerprint()},
+            "backbone": dict(backbone),
             "seed": seed,
             "versions": versions(),
         },
         scores={run.protocol["name"]: scores_of(run, calibration)},
-        licence="The model inherits what the licences of its training sounds and of the ImageNet weights ask for.",
+        licence=licence,
         limits=LIMITS,
     )
-    # A frozen backbone's pooled features are the plain head's embedding, in every fold.
-    plain = isinstance(learner, HeadLearner) and fitted.head.gru is None
-    embeddings = dataset.features[learner.feature] if plain else None
-    return save_bundle(out, card, exported.model, learn_novelty(dataset, protocol.folds, embeddings))
 
 
 def usual_protocol(dataset: Dataset, seed: int) -> Protocol:

@@ -7,7 +7,6 @@ checkpoint takes the same steps as one that was not.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -15,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earmark.errors import StoreError
-from earmark.files import atomic_write
+from earmark.checkpoints import read_checkpoint, write_checkpoint
 from earmark.metrics import log_softmax
 from earmark.models.config import HeadConfig, TrainingConfig
 from earmark.models.heads import Head, new_head
@@ -204,10 +201,7 @@ def save_checkpoint(
     tensors = {f"head.{name}": value.contiguous() for name, value in module.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors.update({f"adam.{number}.{name}": value.contiguous() for name, value in state.items()})
-    facts = {"identity": identity, "curves": [asdict(curve) for curve in curves]}
-    content = safetensors.torch.save(tensors, {"earmark": json.dumps(facts)})
-    with atomic_write(path) as handle:
-        handle.write(content)
+    write_checkpoint(path, identity, tensors, curves=[asdict(curve) for curve in curves])
 
 
 def load_checkpoint(
@@ -220,16 +214,7 @@ def load_checkpoint(
     StoreError
         If the file is damaged, or another training's.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()["earmark"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except Exception as error:  # safetensors raises its own type, json and dict theirs: all mean the same here
-        raise StoreError(f"The checkpoint {path} is damaged. Delete it to begin this fold anew.") from error
-    if facts["identity"] != identity:
-        raise StoreError(
-            f"The checkpoint {path} belongs to another training. Delete it or choose another run folder."
-        )
+    tensors, facts = read_checkpoint(path, identity)
     module.load_state_dict({n.removeprefix("head."): v for n, v in tensors.items() if n.startswith("head.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from earmark.listen import Moment
-    from earmark.predict import Prediction
+    from earmark.prediction import Prediction
 
 NAME = "standard input"
 TABLE_TOP_K = 3

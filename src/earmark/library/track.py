@@ -27,7 +27,7 @@ class Track:
     path
         Absolute; odd bytes as :func:`os.fsdecode` writes them.
     label, confidence, unsure, probabilities
-        As in :class:`earmark.predict.Prediction`, probabilities falling; a track that could not be heard has
+        As in :class:`earmark.prediction.Prediction`, probabilities falling; a track that could not be heard has
         an empty label and none.
     correction
         The genre that a person said it is; None if nobody did.

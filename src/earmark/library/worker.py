@@ -110,7 +110,7 @@ class Outcome:
     path
         That of the task.
     row
-        :meth:`earmark.predict.Prediction.to_dict`, with the timeline unless the task asks for a look; ``seconds``
+        :meth:`earmark.prediction.Prediction.to_dict`, with the timeline unless the task asks for a look; ``seconds``
         alone if it was converted; None if the file failed or was not heard.
     embedding, timbre
         float32, as bytes; the second only if the task asks for a look (see :mod:`earmark.library.timbre`).

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from earmark.models.affine import affine
 from earmark.models.config import HeadConfig
 
 
@@ -58,7 +59,7 @@ class BidirectionalGRU(nn.Module):
         weight = getattr(self.gru, f"weight_ih_l0{suffix}")
         bias = getattr(self.gru, f"bias_ih_l0{suffix}")
         carry = getattr(self.gru, f"bias_hh_l0{suffix}")
-        reset, update, new = nn.functional.linear(step, weight, bias).chunk(3, dim=1)
+        reset, update, new = affine(step, weight, bias).chunk(3, dim=1)
         carry_reset, carry_update, carry_new = carry.chunk(3)
         reset = torch.sigmoid(reset + carry_reset)
         update = torch.sigmoid(update + carry_update)

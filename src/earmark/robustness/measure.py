@@ -16,7 +16,7 @@ from earmark.dataset import Clip, Dataset, load_dataset
 from earmark.errors import AudioError, InputError
 from earmark.metrics import Interval, bootstrap_scores, draws, paired_bootstrap, percentiles, sums_by_group
 from earmark.metrics.intervals import RESAMPLES
-from earmark.predict import Prediction
+from earmark.prediction import Prediction
 from earmark.progress import Progress, Step, silent
 from earmark.robustness.ears import Ears, classifier_of
 from earmark.robustness.versions import versions

@@ -79,7 +79,7 @@ class Song:
     file, tag, title
         The file, the genre that its source gives it, artist and title.
     label, confidence, doubt
-        As in :class:`earmark.predict.Prediction`.
+        As in :class:`earmark.prediction.Prediction`.
     """
 
     file: str

@@ -26,7 +26,7 @@ _SEPARATORS = re.compile(r"[;/,|\x00]")
 
 
 class Predicted(Protocol):
-    """What of :class:`earmark.predict.Prediction` is used here."""
+    """What of :class:`earmark.prediction.Prediction` is used here."""
 
     @property
     def label(self) -> str: ...
