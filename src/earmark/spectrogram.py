@@ -203,8 +203,24 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float32
 def _filter_groups(
     sample_rate: int, n_fft: int, n_mels: int, precision: np.dtype[Any]
 ) -> tuple[tuple[slice, slice, NDArray[Any]], ...]:
-    """Neighbouring mel filters as (bands, bins, weights (bins, bands)), without the bins where all are zero."""
-    filters = mel_filters(sample_rate, n_fft, n_mels)
+    return filter_groups(mel_filters(sample_rate, n_fft, n_mels), precision)
+
+
+def filter_groups(
+    filters: NDArray[np.float32], precision: np.dtype[Any]
+) -> tuple[tuple[slice, slice, NDArray[Any]], ...]:
+    """Neighbouring filters as (bands, bins, weights (bins, bands)), without the bins where all are zero.
+
+    Each group is as large as a product with a block of 64 frames may be without OpenBLAS starting threads for it.
+
+    Parameters
+    ----------
+    filters
+        (bands, bins), 0 or more.
+    precision
+        Of the weights.
+    """
+    n_mels = len(filters)
     used = filters > 0
     first = np.argmax(used, axis=1)
     last = np.where(used.any(axis=1), filters.shape[1] - np.argmax(used[:, ::-1], axis=1), 1)
