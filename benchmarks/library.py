@@ -3,14 +3,17 @@
     python benchmarks/library.py [--music FOLDER] [--tracks 24] [--seconds 240] [--jobs 2] [--plain 4] [--json FILE]
 
 The tracks (MP3, 44.1 kHz stereo) are real ones whose packets are repeated to the wanted length, if --music names a
-folder of MP3s; otherwise music is made up and encoded on the spot (192 kbit/s). Tracks per second are end to end, as
+folder of MP3s; otherwise music is made up and encoded on the spot (192 kbit/s). Every track begins elsewhere in its
+source: of two equal ones a scan would hear only one. Tracks per second are end to end, as
 `earmark classify FOLDER` and `earmark scan FOLDER` are run, with the start of the interpreter and of the workers. On
 a machine that others use at the same time the clock says little; so the processor time of all processes is told
 beside it, and what it comes to where the processors have nothing else to do.
 
 The plain script decodes with librosa.load, computes librosa's mel spectrogram of the same windows and hears them with
-MobileNetV2 in torch, in one process that loads everything once. It and ours take turns track by track, on one core
-each, and their processor times are compared.
+MobileNetV2 in torch, in one process that loads everything once. That is a genre and nothing else; ours also tells tempo,
+key and loudness, so there is a second variant of the script, which calls librosa for these as well (feature.tempo,
+feature.chroma_stft, feature.rms). Script and ours take turns track by track, on one core each, and their processor
+times are compared; then by the clock, the script's one process against our two workers.
 """
 
 # ruff: noqa: E402  (the threads must be pinned before NumPy is imported)
@@ -28,6 +31,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -35,13 +39,20 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", 
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from earmark import audio, predict
 from earmark.library import prints, worker
+from earmark.library.pool import Pool
+from earmark.library.timbre import Timbre
 from earmark.library.worker import Task
+from earmark.music.meter import MusicMeter
 from earmark.predict import Classifier
 
 RATE = 44100
+# Krumhansl and Kessler's profiles, as scripts on the web have them.
+_MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+_MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
 
 def make_track(path: Path, seconds: float, seed: int) -> None:
@@ -77,7 +88,9 @@ def lengthen(source: Path, path: Path, seconds: float, seed: int) -> None:
     with av.open(str(source)) as origin, av.open(str(path), "w") as target:
         stream = target.add_stream_from_template(origin.streams.audio[0])
         target.metadata.update({"artist": f"Artist {seed % 5}", "title": f"Piece {seed}"})
-        _repeat([packet for packet in origin.demux(audio=0) if packet.size], stream, target, seconds)
+        packets = [packet for packet in origin.demux(audio=0) if packet.size]
+        first = 97 * seed % len(packets)
+        _repeat(packets[first:] + packets[:first], stream, target, seconds)
 
 
 def _repeat(packets: list[Any], stream: Any, target: Any, seconds: float) -> None:
@@ -116,9 +129,16 @@ def shares(path: Path, windows: int, repeat: int = 5) -> dict[str, float]:
 
         setattr(owner, name, timed)
 
-    clock(predict, "spectrogram", "spectrogram")
-    clock(Classifier, "window_probabilities", "network")
+    clock(predict, "network_input", "spectrogram")
+    clock(predict, "musical_features", "musical features")
+    clock(predict, "mfcc_statistics", "known sound or not")
+    clock(MusicMeter, "add", "tempo, key, loudness")
+    clock(Timbre, "add", "timbre, for similar tracks")
     clock(prints, "make_print", "print")
+    session = classifier._session
+    run = SimpleNamespace(run=session.run)
+    clock(run, "run", "network")
+    classifier._session = run
     runs = []
     for _ in range(repeat):
         spent.clear()
@@ -133,8 +153,11 @@ def shares(path: Path, windows: int, repeat: int = 5) -> dict[str, float]:
     return min(runs, key=lambda run: run["all"])
 
 
-def plain_script() -> Callable[[Path, bool], None]:
-    """A straightforward librosa and torch script for one track, with everything loaded."""
+def plain_script(music: bool) -> Callable[[Path, bool], None]:
+    """A straightforward librosa and torch script for one track, with everything loaded.
+
+    With `music` it tells tempo, key and loudness, too.
+    """
     import librosa
     import torch
     from transformers import MobileNetV2Config, MobileNetV2Model
@@ -146,37 +169,66 @@ def plain_script() -> Callable[[Path, bool], None]:
     model = MobileNetV2Model(MobileNetV2Config()).eval()
     colours = torch.tensor(np.asarray(MAGMA), dtype=torch.float32) / 127.5 - 1
     librosa.feature.melspectrogram(y=np.zeros(4096, np.float32), sr=22050)
+    profiles = np.array([np.roll(profile, tonic) for profile in (_MAJOR, _MINOR) for tonic in range(12)])
+
+    def measure(samples: NDArray[np.float32], rate: float) -> tuple[float, int, float]:
+        tempo = float(librosa.feature.tempo(y=samples, sr=rate)[0])
+        chroma = librosa.feature.chroma_stft(y=samples, sr=rate).mean(axis=1)
+        key = int(np.argmax([np.corrcoef(profile, chroma)[0, 1] for profile in profiles]))
+        return tempo, key, float(librosa.amplitude_to_db(librosa.feature.rms(y=samples)).mean())
 
     def hear(path: Path, full: bool) -> None:
         samples, rate = librosa.load(path)
         last = len(samples) - 30 * rate
         for start in range(0, last + 1, 30 * rate) if full else (0, last // 2, last):
-            mel = librosa.feature.melspectrogram(y=samples[start : start + 30 * rate], sr=rate)
+            window = samples[start : start + 30 * rate]
+            mel = librosa.feature.melspectrogram(y=window, sr=rate)
             decibels = librosa.power_to_db(mel, ref=np.max)
             levels = (255 * (decibels - decibels.min()) / np.ptp(decibels)).astype(np.int64)
             picture = colours[torch.from_numpy(levels)].permute(2, 0, 1)[None]
             picture = torch.nn.functional.interpolate(picture, (256, 256), mode="bilinear")
             with torch.no_grad():
                 model(picture)
+            if music:
+                measure(window, rate)
 
     return hear
 
 
-def against_plain(files: list[Path], full: bool) -> tuple[float, float]:
-    """Processor seconds per track of the plain script and of ours, taking turns; three windows, or all of it."""
-    plain, classifier = plain_script(), Classifier()
-    spent, warm = np.zeros(2), False
+def against_plain(files: list[Path], windows: int) -> list[float]:
+    """Processor seconds per track, taking turns: the plain script, the same with tempo, key and loudness, and ours."""
+    scripts, classifier = [plain_script(False), plain_script(True)], Classifier()
+    spent, warm = np.zeros(3), False
     for path in [files[0], *files]:
         times = [time.process_time()]
-        plain(path, full)
-        times.append(time.process_time())
+        for script in scripts:
+            script(path, windows == 0)
+            times.append(time.process_time())
         seen = worker.look(str(path))
-        worker.hear(classifier, Task(str(path), 0 if full else 3, look=True), seen)
+        worker.hear(classifier, Task(str(path), windows, look=True), seen)
         times.append(time.process_time())
         # The first turn only warms up.
         spent += np.diff(times) * warm
         warm = True
-    return float(spent[0] / len(files)), float(spent[1] / len(files))
+    return [float(value) for value in spent / len(files)]
+
+
+def by_the_clock(files: list[Path], windows: int, jobs: int) -> list[float]:
+    """Seconds per track by the clock: each script in one process, ours with all workers; everything is loaded."""
+    seconds = []
+    for script in (plain_script(False), plain_script(True)):
+        script(files[0], windows == 0)
+        begun = time.perf_counter()
+        for path in files:
+            script(path, windows == 0)
+        seconds.append((time.perf_counter() - begun) / len(files))
+    with Pool(jobs=jobs) as pool:
+        tasks = [Task(str(path), windows, look=True) for path in files]
+        list(pool.run(tasks[:jobs]))
+        begun = time.perf_counter()
+        list(pool.run(tasks))
+        seconds.append((time.perf_counter() - begun) / len(files))
+    return seconds
 
 
 def make_library(music: Path, sources: Path | None, tracks: int, seconds: float) -> list[Path]:
@@ -234,11 +286,19 @@ def main() -> None:
             for part, value in parts.items():
                 print(f"  {part:26s} {value:7.1f} ms")
         if options.plain:
-            print("\nprocessor time per track, plain librosa and torch script against ours:")
-            for name, full in (("three windows", False), ("all of it", True)):
-                plain, ours = against_plain(files[: options.plain], full)
-                figures[f"plain script, {name}"] = {"plain s": plain, "ours s": ours, "times": plain / ours}
-                print(f"  {name:26s} {plain:.2f} s, {ours:.3f} s: {plain / ours:.1f} times less")
+            some = files[: options.plain]
+            clocks = (("processor, one core each", 1), (f"clock, {options.jobs} workers against 1", options.jobs))
+            for clock, workers in clocks:
+                print(f"\ns per track by the {clock}: plain script; with tempo, key, loudness; ours")
+                for name, windows in (("three windows", 3), ("all of it", 0)):
+                    found = against_plain(some, windows) if workers == 1 else by_the_clock(some, windows, workers)
+                    genre, alike, ours = found
+                    figures[f"plain script, {name}, {clock}"] = {
+                        "genre alone s": genre, "with music s": alike, "ours s": ours,
+                        "times": genre / ours, "times, same answers": alike / ours,
+                    }  # fmt: skip
+                    said = f"{genre / ours:.1f} times; {alike / ours:.1f} times for the same answers"
+                    print(f"  {name:15s} {genre:.2f}; {alike:.2f}; {ours:.3f}: {said}")
         length = audio.probe(files[0]).seconds
         print(f"(tracks of {length:.0f} s; {os.cpu_count()} processors)")
     if options.json:

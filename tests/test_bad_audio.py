@@ -220,7 +220,7 @@ def test_the_damaged_clip_of_gtzan(tmp_path: Path) -> None:
 # Files with something missing or wrong
 
 
-@kinds("voc", "mpegts")
+@kinds("mpegts")
 def test_cut_files_are_told_from_whole_ones(tmp_path: Path, kind: Kind) -> None:
     rate = kind.rate or RATE
     data = make(tmp_path, kind, music(6, rate, 1), rate).read_bytes()

@@ -449,3 +449,43 @@ def test_a_description_with_other_keys_is_refused() -> None:
         FrontEnd.from_dict({**values, "window_type": "hann"})
     with pytest.raises(InputError, match="format 2"):
         FrontEnd.from_dict({**values, "format": 2})
+
+
+@pytest.mark.parametrize(
+    "front_end",
+    [MEL, FrontEnd(n_fft=1024, hop_length=256), FrontEnd(n_fft=2000, hop_length=500), FrontEnd(hop_length=500)],
+    ids=lambda front_end: f"{front_end.n_fft}-{front_end.hop_length}",
+)
+@pytest.mark.parametrize("gain", [1.0, 1e-4, 1e-7])
+def test_frames_that_are_left_out_could_not_have_changed_the_range(
+    monkeypatch: pytest.MonkeyPatch, front_end: FrontEnd, gain: float
+) -> None:
+    rng = np.random.default_rng(3)
+    time = np.arange(front_end.window_samples) / front_end.sample_rate
+    beat = np.exp(-20 * (time % 0.37)) * rng.standard_normal(len(time))
+    click = np.where(np.arange(len(time)) == 300_123, 1.0, 0.0)
+    sounds = {
+        "music": 0.2 * np.sin(2 * np.pi * 220 * time) * (1 + np.sin(7 * time)) + 0.2 * beat,
+        "tone": 0.5 * np.sin(2 * np.pi * (100 + 10 * time) * time),
+        "click": click,
+        "gaps": beat * (time % 4 < 2),
+    }
+    checked = []
+    bound = module._most_power
+
+    def noted(samples: np.ndarray, used: FrontEnd, frames: np.ndarray) -> np.ndarray:
+        most = bound(samples, used, frames)
+        power = module.frame_power(samples, used, frames)
+        assert (power.max(axis=1) <= most).all()
+        checked.append((most > power.max()).mean())
+        return most
+
+    for samples in sounds.values():
+        samples = (gain * samples).astype(np.float32)
+        monkeypatch.setattr("earmark.spectrogram._most_power", noted)
+        made = spectrogram(samples, front_end)
+        monkeypatch.setattr("earmark.spectrogram._most_power", lambda s, f, frames: np.full(len(frames), np.inf))
+        np.testing.assert_array_equal(made, spectrogram(samples, front_end))
+    assert checked
+    if front_end is MEL:
+        assert np.mean(checked) < 0.9, "some frames are left out"

@@ -33,6 +33,7 @@ OnWindow = Callable[[float, NDArray[np.uint8]], None]
 DEFAULT_WINDOWS = 3
 # Shorter sound says nothing of a genre; it would be repeated dozens of times to fill a window.
 SHORTEST_SECONDS = 1.0
+_END_SECONDS = 0.5
 
 
 class Classifier:
@@ -92,7 +93,7 @@ class Classifier:
         Raises
         ------
         AudioError
-            If the file cannot be used.
+            If the file cannot be used, or more than a twentieth of what is to be heard is missing at its end.
         InputError
             If the options make no sense.
         """
@@ -115,6 +116,7 @@ class Classifier:
                 stretches = self._spread(recording, windows, start, length)
             for begin, samples in stretches:
                 self.hear(heard, begin, samples, on_window)
+            recording.require_end(start, seconds)
             heard.problems.update(recording.problems)
             heard.channel_gain = recording.channel_gain
         name = os.fspath(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "upload")
@@ -176,6 +178,9 @@ class Classifier:
     ) -> Iterator[tuple[float, NDArray[np.float32]]]:
         last = start + length - self.window_seconds
         begins = np.linspace(start, last, windows) if windows > 1 else [(start + last) / 2]
+        if windows == 1:
+            # Nothing is heard there, but whether there is an end has to be known.
+            list(recording.pieces(self._rate, start=start + length - _END_SECONDS, seconds=_END_SECONDS))
         for begin in map(float, begins):
             pieces = list(recording.blocks(self._rate, start=begin, seconds=self.window_seconds))
             if pieces:

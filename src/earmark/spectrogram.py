@@ -7,8 +7,9 @@ maximum with a floor (``librosa.power_to_db``, ``librosa.amplitude_to_db``).
 The work goes a block of frames at a time, so that it stays in the cache. With ``scale="window"`` the columns are
 worked out in double precision and rounded to float32 once per power: this is the exact mode, in which bins 80 dB
 under the loudest stay free of the rounding noise of the loud ones. The frames between the columns only have a say in
-the range: single precision finds the two that matter, and only those are worked out again. With ``scale="columns"``
-there is single precision alone, and no frame between the columns.
+the range: those that cannot change it are left out, single precision finds the two that matter among the others, and
+only those are worked out again. With ``scale="columns"`` there is single precision alone, and no frame between the
+columns.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ __all__ = [
 _AMIN = 1e-10
 # Frames worked on at a time: few enough for the cache, many enough that a call costs little.
 _BLOCK = 64
+# Parts of a frame by whose energies its power is bounded: more make the bound tighter and take longer.
+_PARTS = 16
 
 _Precision = type[np.float64] | type[np.float32]
 
@@ -198,8 +201,24 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float32
 def _filter_groups(
     sample_rate: int, n_fft: int, n_mels: int, precision: np.dtype[Any]
 ) -> tuple[tuple[slice, slice, NDArray[Any]], ...]:
-    """Neighbouring mel filters as (bands, bins, weights (bins, bands)), without the bins where all are zero."""
-    filters = mel_filters(sample_rate, n_fft, n_mels)
+    return filter_groups(mel_filters(sample_rate, n_fft, n_mels), precision)
+
+
+def filter_groups(
+    filters: NDArray[np.float32], precision: np.dtype[Any]
+) -> tuple[tuple[slice, slice, NDArray[Any]], ...]:
+    """Neighbouring filters as (bands, bins, weights (bins, bands)), without the bins where all are zero.
+
+    Each group is as large as a product with a block of 64 frames may be without OpenBLAS starting threads for it.
+
+    Parameters
+    ----------
+    filters
+        (bands, bins), 0 or more.
+    precision
+        Of the weights.
+    """
+    n_mels = len(filters)
     used = filters > 0
     first = np.argmax(used, axis=1)
     last = np.where(used.any(axis=1), filters.shape[1] - np.argmax(used[:, ::-1], axis=1), 1)
@@ -319,6 +338,10 @@ def _decibels(
     unseen = np.ones(n_frames, bool)
     unseen[frames] = False
     between = np.flatnonzero(unseen)
+    # Where columns lie on the floor already, the others can only raise the maximum.
+    floored = least <= max(_AMIN, 0.999 * float(most) * 10 ** (-front_end.top_db / 10))
+    if exact and len(between) and floored:
+        between = between[_most_power(samples, front_end, between) > most]
     if exact and len(between):
         rough = _power(samples, front_end, between, np.float32)
         for place in (rough.argmin(), rough.argmax()):
@@ -333,6 +356,36 @@ def _decibels(
     floor = np.float32(-front_end.top_db)
     np.maximum(decibels, floor, out=decibels)
     return decibels, np.maximum(_log(least) - reference, floor), np.float32(0)
+
+
+def _most_power(
+    samples: NDArray[np.float32], front_end: FrontEnd, frames: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """What the power of each frame, rising, cannot exceed in any bin or band, shape (frames,); no transform is needed.
+
+    By Parseval's theorem all bins of a frame together have `n_fft` times the energy under the window, and that is at
+    most the sum of the energies of the frame's parts, each times the largest value of the squared window in it. A mel
+    band has at most its largest weight times half of that, as it takes each frequency but not its negative.
+    """
+    n_fft, hop_length = front_end.n_fft, front_end.hop_length
+    size = math.gcd(n_fft, hop_length)
+    size //= max(1, size * _PARTS // n_fft)
+    if n_fft % size or hop_length % size or n_fft > 4 * _PARTS * size:
+        return np.full(len(frames), np.inf)
+    length = int(frames[-1]) * hop_length + n_fft
+    padded = np.zeros(-(-max(length, n_fft // 2 + len(samples)) // size) * size, np.float32)
+    padded[n_fft // 2 : n_fft // 2 + len(samples)] = samples
+    parts = padded.reshape(-1, size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        energies = np.einsum("ij,ij->i", parts, parts).astype(np.float64)
+        window = np.square(_hann(n_fft) / n_fft).reshape(-1, size).max(axis=1)
+        places = (frames * (hop_length // size))[:, None] + np.arange(n_fft // size)
+        # The sums above are in single precision.
+        most: NDArray[np.float64] = energies[places] @ window * (1.001 * n_fft)
+    if front_end.kind == "mel":
+        filters = mel_filters(front_end.sample_rate, n_fft, front_end.n_mels)
+        most *= 0.5 * float(filters.max())
+    return most
 
 
 def _log(power: Any) -> Any:

@@ -109,11 +109,13 @@ class AvReader:
         self._ended = False
 
     def _declared(self) -> int | None:
+        self.promised = True
         if not self._content.declares:
             return None
         if self._stream.duration and self._stream.time_base:
             return round(float(self._stream.duration * self._stream.time_base) * self.rate)
         if self._container.duration:
+            self.promised = len(self._container.streams.audio) + len(self._container.streams.video) == 1
             return round(self._container.duration * self.rate / av.time_base)
         return None
 

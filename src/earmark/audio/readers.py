@@ -55,7 +55,8 @@ class Reader(Protocol):
 
     ``rate`` in Hz and ``channels`` as at the beginning; ``frames``: how many the container declares (None: unknown);
     ``errors``: how often decoding failed with more sound after it; ``position``: where the next chunk begins, in
-    seconds of decoded sound; ``reached``: the same by the container's own clock, which also counts what was lost.
+    seconds of decoded sound; ``reached``: the same by the container's own clock, which also counts what was lost;
+    ``promised``: whether ``frames`` is the length of the sound itself, and not of a film that it belongs to.
     """
 
     name: Literal["soundfile", "av"]
@@ -64,6 +65,7 @@ class Reader(Protocol):
     codec: str
     frames: int | None
     errors: int
+    promised: bool
 
     @property
     def position(self) -> float: ...
@@ -204,6 +206,7 @@ class SoundfileReader:
         frames = int(self._sound.frames)
         self.frames = frames if content.declares and frames < 1 << 62 else None
         self.errors = 0
+        self.promised = True
         self._length = frames
         self._position = 0
         length = max(1024, CHUNK // self.channels)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.containers import Content, describe_other, suffix_fits
+from earmark.audio.ending import early_end
 from earmark.audio.opening import open_regular
 from earmark.audio.problems import Problem, explain, printable
 from earmark.audio.readers import (
@@ -43,7 +44,7 @@ _HUGE: Final = 1 << 20
 # Frames read beyond the stretch at once, for what the resampler holds back.
 _AHEAD: Final = 4096
 # Headers of these state the bytes of the samples, so the seconds that are missing follow from the bytes.
-_PCM: Final = frozenset({"wav", "w64", "aiff", "au", "caf"})
+_PCM: Final = frozenset({"wav", "w64", "aiff", "au", "caf", "voc"})
 
 
 class Recording:
@@ -109,6 +110,7 @@ class Recording:
             self._file.skip(content.offset)
         self._found: set[Problem] = set()
         self._stumbled = False
+        self._ended: float | None = None
         self._power = ChannelPower()
         if self.path is not None and not suffix_fits(self.path.name, content.container):
             self._found.add(Problem.WRONG_SUFFIX)
@@ -312,12 +314,13 @@ class Recording:
 
     def _conclude(self, tally: Tally, *, whole: bool) -> None:
         """Compare what was decoded with what was declared, and remember what is wrong."""
-        reader, declared = self._reader, self.info.seconds
+        reader, declared = self._reader, self._promised()
         if tally.repaired:
             self._found.add(Problem.NOT_FINITE)
         if reader.errors:
             self._found.add(Problem.DAMAGED)
         if tally.ended:
+            self._ended = max(reader.reached, self._ended or 0.0)
             if reader.reached - reader.position > TOLERANCE:
                 self._found.add(Problem.DAMAGED)
             if declared is not None and declared - reader.reached > TOLERANCE:
@@ -380,7 +383,7 @@ class Recording:
                 problem = Problem.NOT_FINITE if tally.repaired else Problem.SILENT
                 raise AudioError(f"{self.name} cannot be used. {explain(problem)}", problem)
             return
-        declared = self.info.seconds
+        declared = self._promised()
         if declared is not None and declared - start > TOLERANCE:
             problem = Problem.DAMAGED if self._content.whole else Problem.TRUNCATED
             what = f"nothing can be decoded at {start:g} s, though it promises {declared:.1f} s of sound"
@@ -391,6 +394,28 @@ class Recording:
             problem = Problem.EMPTY
             what = "it holds no sound"
         raise AudioError(f"{self.name} cannot be used: {what}.", problem)
+
+    def require_end(self, start: float = 0.0, seconds: float | None = None) -> None:
+        """Raise AudioError if a stretch that was decoded, or the file, ends long before it should.
+
+        A twentieth may be missing. What does not tell its length (MP3 without a Xing or VBRI header, bare AAC) ends
+        where it ends; an Ogg file that breaks off tells that much, but not how far from the end.
+
+        Parameters
+        ----------
+        start, seconds
+            The stretch; by default everything.
+        """
+        if self._ended is None:
+            return
+        wanted = math.inf if seconds is None else start + seconds
+        wrong = early_end(self._content, self._promised(), self._ended, start, wanted)
+        if wrong is not None:
+            raise AudioError(f"{self.name} {wrong[1]}. Get it again.", wrong[0])
+
+    def _promised(self) -> float | None:
+        """Seconds of sound that the file says it has; None: it does not say, or only the film does that it is in."""
+        return self.info.seconds if self._reader.promised or self._content.whole is False else None
 
     def measure(self) -> float:
         """Seconds of sound: as declared, or else counted by reading the file through without decoding it."""

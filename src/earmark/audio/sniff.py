@@ -204,6 +204,23 @@ def _examine_au(content: Content, file: Bytes, head: bytes, size: int) -> Conten
     return _promise(content, length, start, size)
 
 
+def _examine_voc(content: Content, file: Bytes, head: bytes, size: int) -> Content:
+    # Blocks of a type, a length of three bytes and as much data; type 0 ends the file. Sound is in types 1, 2 and 9.
+    (position,) = struct.unpack("<H", head[20:22])
+    promised = present = 0
+    for _ in range(4096):
+        file.seek(position)
+        header = file.read(4)
+        if len(header) < 4 or not header[0]:
+            break
+        length = int.from_bytes(header[1:], "little")
+        if header[0] in (1, 2, 9):
+            promised += length
+            present += min(length, max(0, size - position - 4))
+        position += 4 + length
+    return replace(content, present=present / promised, whole=present == promised) if promised else content
+
+
 def _examine_ogg(content: Content, file: Bytes, head: bytes, size: int) -> Content:
     payload = head[28:36]
     known = payload.startswith((b"\x01vorbis", b"\x7fFLAC"))
@@ -279,6 +296,7 @@ _EXAMINERS: dict[str, Callable[[Content, Bytes, bytes, int], Content]] = {
     "w64": _examine_w64,
     "caf": _examine_caf,
     "au": _examine_au,
+    "voc": _examine_voc,
     "ogg": _examine_ogg,
     "mp4": _examine_mp4,
     "asf": _examine_asf,

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from earmark.spectrogram import filter_groups
+
 # Frames transformed at a time: few enough for the processor's cache.
 _BLOCK = 64
-# Multiplications in one product. Up to here OpenBLAS starts no threads, which would fight with other processes.
-_PRODUCT = 1 << 18
 
 
 def frame_length(seconds: float, sample_rate: int) -> int:
@@ -77,13 +77,13 @@ def frame_power(samples: NDArray[np.float32], n_fft: int, hop: int) -> NDArray[n
 def weighted_sums(
     samples: NDArray[np.float32], n_fft: int, hop: int, weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """``frame_power(...) @ weights``, (frames, k), without ever holding all of the spectra."""
+    """``frame_power(...) @ weights``, (frames, k), without ever holding all of the spectra; weights are not below 0."""
     result = np.empty((len(_frames(samples, n_fft, hop)), weights.shape[1]), np.float32)
-    rows = max(1, _PRODUCT // weights.size)
+    groups = filter_groups(weights.T, weights.dtype)
     for place, power in power_blocks(samples, n_fft, hop):
         sums = result[place]
-        for first in range(0, len(power), rows):
-            np.matmul(power[first : first + rows], weights, out=sums[first : first + rows])
+        for columns, bins, part in groups:
+            np.matmul(power[:, bins], part, out=sums[:, columns])
     return result
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from earmark.errors import InputError
 from earmark.library.tags import journal as journals
@@ -16,6 +20,10 @@ from earmark.library.tags.journal import Journal, Record, State
 from earmark.library.tags.plan_file import Entry, Plan
 from earmark.library.tags.rewrite import ChangedError, restore, state_of, temporary_beside, write_tags
 from earmark.progress import Progress, Step, silent
+
+JOBS = 2
+"""Files that are written side by side: one is read and hashed while another waits for the disk."""
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -54,6 +62,7 @@ def apply(
     journal: Path | str | None = None,
     keep_mtime: bool = False,
     split_hard_links: bool = False,
+    jobs: int = JOBS,
     progress: Progress = silent,
 ) -> Report:
     """Write the genres that a plan holds.
@@ -72,6 +81,8 @@ def apply(
     split_hard_links
         Whether a file that has several names (hard links) is changed under the planned name only, which makes
         two files of one. Otherwise such files fail.
+    jobs
+        How many files to work on side by side.
     progress
         Called after each file.
 
@@ -92,15 +103,35 @@ def apply(
         return report
     with Journal(place, plan.id) as book:
         book.remove_temporaries()
-        for number, entry in enumerate(entries, 1):
+        # A plan that was edited may name a file twice.
+        gates: dict[str, threading.Lock] = {}
+
+        def write(place: int) -> TagError | bool:
+            entry = entries[place]
+            path = os.path.realpath(entry.path)
             try:
-                _apply_one(entry, number, plan, book, report, keep_mtime, split_hard_links)
-            except ChangedError as error:
-                report.skipped.append((entry.path, str(error)))
+                with gates.setdefault(path, threading.Lock()):
+                    return _apply_one(entry, path, place + 1, plan, book, keep_mtime, split_hard_links)
             except TagError as error:
-                report.failed.append((entry.path, str(error)))
-            progress(Step("writing tags", number, len(entries)))
+                return error
+
+        for number, (entry, became) in enumerate(zip(entries, _side_by_side(write, len(entries), jobs), strict=True)):
+            if isinstance(became, TagError):
+                wrong = report.skipped if isinstance(became, ChangedError) else report.failed
+                wrong.append((entry.path, str(became)))
+            else:
+                (report.done if became else report.already).append(entry.path)
+            progress(Step("writing tags", number + 1, len(entries)))
     return report
+
+
+def _side_by_side(work: Callable[[int], _T], count: int, jobs: int) -> Iterator[_T]:
+    """What the work gives for 0 to count - 1, in that order; after an error nothing more is begun."""
+    if min(jobs, count) < 2:
+        yield from map(work, range(count))
+        return
+    with ThreadPoolExecutor(min(jobs, count)) as pool:
+        yield from pool.map(work, range(count))
 
 
 def undo(journal: Path | str | None = None, *, progress: Progress = silent) -> Report:
@@ -155,22 +186,21 @@ def latest_journal() -> Path:
 
 def _apply_one(
     entry: Entry,
+    path: str,
     number: int,
     plan: Plan,
     book: Journal,
-    report: Report,
     keep_mtime: bool,
     split_hard_links: bool,
-) -> None:
-    path = os.path.realpath(entry.path)
+) -> bool:
+    """Write one file, by its real path; False: it had its tags already."""
     known = book.records.get(path)
     after = known.after if known is not None and known.event in ("ready", "done") else None
     if known is not None and after is not None and _is_like(path, after):
         # Written by a run before this one, perhaps one that was stopped just behind the rename.
         if known.event == "ready":
             book.finish(path, "done")
-        report.already.append(entry.path)
-        return
+        return False
     temporary = temporary_beside(Path(path), plan.id, number)
     book.start(path, temporary)
     written = write_tags(
@@ -185,9 +215,7 @@ def _apply_one(
     )
     if written:
         book.finish(path, "done")
-        report.done.append(entry.path)
-    else:
-        report.already.append(entry.path)
+    return written
 
 
 def _undo_one(record: Record, number: int, book: Journal, report: Report) -> None:

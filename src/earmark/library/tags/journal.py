@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class Record:
 
 
 class Journal:
-    """A journal, open for one process at a time.
+    """A journal, open for one process at a time; its threads may note what they do side by side.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ class Journal:
         self.path = path
         self.records: dict[str, Record] = {}
         self.temporaries: set[str] = set()
+        self._gate = threading.Lock()
         if plan is None and not path.is_file():
             raise InputError(f"There is no journal {path}.")
         try:
@@ -118,10 +120,11 @@ class Journal:
 
     def _append(self, event: dict[str, Any], *, safely: bool = False) -> None:
         try:
-            self._handle.write(_line(event))
-            self._handle.flush()
-            if safely:
-                os.fsync(self._handle.fileno())
+            with self._gate:
+                self._handle.write(_line(event))
+                self._handle.flush()
+                if safely:
+                    os.fsync(self._handle.fileno())
         except OSError as error:
             message = f"The journal {self.path} cannot be written ({error.strerror}); nothing more was changed."
             raise InputError(message) from error
