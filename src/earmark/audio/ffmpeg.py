@@ -230,7 +230,7 @@ class AvReader:
         exact = self._first + round((begin - self._first) / held.samples) * held.samples
         return exact if doubt > 1 and abs(exact - begin) <= doubt < held.samples // 2 else begin
 
-    def read(self, frames: int) -> Chunk | None:
+    def read(self, frames: int, weigh: bool = True) -> Chunk | None:
         count = max(1, min(frames, CHUNK // self.channels))
         while True:
             self._fill(count)
@@ -257,7 +257,7 @@ class AvReader:
                 values += np.float32(offset)
                 values *= np.float32(scale)
             mono, repaired = mix(values, 0 if planar else 1)
-            return Chunk(mono, rate, repaired, energy(values))
+            return Chunk(mono, rate, repaired, energy(values) if weigh else math.nan)
 
     def measure(self) -> float:
         """Seconds of sound by the clock of the packets, without decoding; the place of reading is lost."""

@@ -56,6 +56,7 @@ class Reader(Protocol):
     ``rate`` in Hz and ``channels`` as at the beginning; ``frames``: how many the container declares (None: unknown);
     ``errors``: how often decoding failed with more sound after it; ``position``: where the next chunk begins, in
     seconds of decoded sound; ``reached``: the same by the container's own clock, which also counts what was lost.
+    Reading weighs a chunk (sums up its energy) unless it is told not to.
     """
 
     name: Literal["soundfile", "av"]
@@ -70,7 +71,7 @@ class Reader(Protocol):
     @property
     def reached(self) -> float: ...
     def seek(self, frame: int) -> None: ...
-    def read(self, frames: int) -> Chunk | None: ...
+    def read(self, frames: int, weigh: bool = True) -> Chunk | None: ...
     def measure(self) -> float: ...
     def close(self) -> None: ...
 
@@ -249,7 +250,7 @@ class SoundfileReader:
         if self._position != frame:
             raise ReadError("The place that was asked for was not reached.")
 
-    def read(self, frames: int) -> Chunk | None:
+    def read(self, frames: int, weigh: bool = True) -> Chunk | None:
         buffer = self._buffer[: max(1, min(frames, len(self._buffer)))]
         try:
             if self._integers is None:
@@ -267,7 +268,7 @@ class SoundfileReader:
             return None
         self._position += count
         mono, repaired = mix(buffer[:count], 1, self._mono[:count])
-        return Chunk(mono, self.rate, repaired, energy(buffer[:count]))
+        return Chunk(mono, self.rate, repaired, energy(buffer[:count]) if weigh else math.nan)
 
     def measure(self) -> float:
         return self._length / self.rate
