@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from earmark.audio.containers import Content
+from earmark.audio.pyav import open_input
 from earmark.audio.readers import CHUNK, Chunk, QuietBytes, ReadError, energy, mix, sentence
 
 # Scale to [-1, 1] and offset by sample format, as FFmpeg names them (without the "p" of planar ones).
@@ -62,13 +63,7 @@ class AvReader:
     def _open(self) -> None:
         self._file.seek(0)
         try:
-            self._container = av.open(
-                self._file,
-                "r",
-                format=self._content.container.demuxer,
-                metadata_errors="replace",
-                timeout=_TIMEOUT,
-            )
+            self._container = open_input(self._file, self._content.container.demuxer, _TIMEOUT)
         except Exception as error:
             raise ReadError(sentence(error)) from error
         try:
