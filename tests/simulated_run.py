@@ -165,7 +165,7 @@ LEAKS: list[dict[str, Any]] = [
         "passed": True,
         "value": 0.012,
         "bound": 0.1,
-        "sentence": "The later folds are +1.2 points from the first: no trend.",
+        "sentence": "The later folds are on average 1.2 points above the first: no trend.",
     },
     {
         "test": "every fold begins from a fresh model",

@@ -90,7 +90,8 @@ def fold_order(accuracies: Sequence[float], clips_per_fold: float) -> LeakTest:
         passed,
         rise,
         bound,
-        f"The later folds are {100 * rise:+.1f} points from the first (p = {p:.2f} for a climb): {told}.",
+        f"The later folds are on average {100 * abs(rise):.1f} points {'above' if rise >= 0 else 'below'} the first "
+        f"(p = {p:.2f} for a climb): {told}.",
     )
 
 

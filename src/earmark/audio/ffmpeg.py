@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from earmark.audio.containers import Content
+from earmark.audio.pyav import open_input
 from earmark.audio.readers import CHUNK, Chunk, QuietBytes, ReadError, energy, mix, sentence
 
 # Scale to [-1, 1] and offset by sample format, as FFmpeg names them (without the "p" of planar ones).
@@ -62,13 +63,7 @@ class AvReader:
     def _open(self) -> None:
         self._file.seek(0)
         try:
-            self._container = av.open(
-                self._file,
-                "r",
-                format=self._content.container.demuxer,
-                metadata_errors="replace",
-                timeout=_TIMEOUT,
-            )
+            self._container = open_input(self._file, self._content.container.demuxer, _TIMEOUT)
         except Exception as error:
             raise ReadError(sentence(error)) from error
         try:
@@ -232,7 +227,7 @@ class AvReader:
         exact = self._first + round((begin - self._first) / held.samples) * held.samples
         return exact if doubt > 1 and abs(exact - begin) <= doubt < held.samples // 2 else begin
 
-    def read(self, frames: int) -> Chunk | None:
+    def read(self, frames: int, weigh: bool = True) -> Chunk | None:
         count = max(1, min(frames, CHUNK // self.channels))
         while True:
             self._fill(count)
@@ -259,7 +254,7 @@ class AvReader:
                 values += np.float32(offset)
                 values *= np.float32(scale)
             mono, repaired = mix(values, 0 if planar else 1)
-            return Chunk(mono, rate, repaired, energy(values))
+            return Chunk(mono, rate, repaired, energy(values) if weigh else math.nan)
 
     def measure(self) -> float:
         """Seconds of sound by the clock of the packets, without decoding; the place of reading is lost."""

@@ -57,6 +57,7 @@ class Reader(Protocol):
     ``errors``: how often decoding failed with more sound after it; ``position``: where the next chunk begins, in
     seconds of decoded sound; ``reached``: the same by the container's own clock, which also counts what was lost;
     ``promised``: whether ``frames`` is the length of the sound itself, and not of a film that it belongs to.
+    Reading weighs a chunk (sums up its energy) unless it is told not to.
     """
 
     name: Literal["soundfile", "av"]
@@ -72,7 +73,7 @@ class Reader(Protocol):
     @property
     def reached(self) -> float: ...
     def seek(self, frame: int) -> None: ...
-    def read(self, frames: int) -> Chunk | None: ...
+    def read(self, frames: int, weigh: bool = True) -> Chunk | None: ...
     def measure(self) -> float: ...
     def close(self) -> None: ...
 
@@ -252,7 +253,7 @@ class SoundfileReader:
         if self._position != frame:
             raise ReadError("The place that was asked for was not reached.")
 
-    def read(self, frames: int) -> Chunk | None:
+    def read(self, frames: int, weigh: bool = True) -> Chunk | None:
         buffer = self._buffer[: max(1, min(frames, len(self._buffer)))]
         try:
             if self._integers is None:
@@ -270,7 +271,7 @@ class SoundfileReader:
             return None
         self._position += count
         mono, repaired = mix(buffer[:count], 1, self._mono[:count])
-        return Chunk(mono, self.rate, repaired, energy(buffer[:count]))
+        return Chunk(mono, self.rate, repaired, energy(buffer[:count]) if weigh else math.nan)
 
     def measure(self) -> float:
         return self._length / self.rate

@@ -233,7 +233,13 @@ class Recording:
             yield block[:filled].copy()
 
     def pieces(
-        self, sample_rate: int, *, start: float = 0.0, seconds: float | None = None, tally: Tally | None = None
+        self,
+        sample_rate: int,
+        *,
+        start: float = 0.0,
+        seconds: float | None = None,
+        tally: Tally | None = None,
+        weigh: bool = True,
     ) -> Iterator[NDArray[np.float32]]:
         """Decode a stretch in pieces as they come, some seconds each; as :meth:`blocks` otherwise.
 
@@ -243,6 +249,8 @@ class Recording:
         ----------
         tally
             Is kept up to date with what has been decoded.
+        weigh
+            Whether :attr:`channel_gain` takes this stretch into account, which costs 2 to 3 % of the time.
         """
         _validate(sample_rate, start, seconds)
         tally = Tally() if tally is None else tally
@@ -255,13 +263,14 @@ class Recording:
         most = max(1.0, CHUNK * min(1.0, native / sample_rate))
         self._seek(begin)
         while left > 0:
-            chunk = self._read(math.ceil(min(most, (left + skip) * native / sample_rate + _AHEAD)))
+            chunk = self._read(math.ceil(min(most, (left + skip) * native / sample_rate + _AHEAD)), weigh)
             if chunk is None:
                 tally.ended = True
                 piece = converter.finish()
             else:
                 tally.repaired += chunk.repaired
-                self._power.add(chunk.energy, energy(chunk.samples))
+                if weigh:
+                    self._power.add(chunk.energy, energy(chunk.samples))
                 piece = converter.feed(chunk)
             if skip:
                 piece, skip = piece[skip:], max(0, skip - len(piece))
@@ -277,7 +286,7 @@ class Recording:
 
     @property
     def channel_gain(self) -> float:
-        """Power of all channels over that of their mono mean in what has been decoded so far, in dB, 0 to 20."""
+        """Power of all channels over that of their mono mean in all blocks decoded so far, in dB, 0 to 20."""
         return self._power.gain
 
     def _seek(self, frame: int) -> None:
@@ -287,14 +296,14 @@ class Recording:
             self._check_disk()
             self._give_up_on_soundfile(frame)
 
-    def _read(self, frames: int) -> Chunk | None:
+    def _read(self, frames: int, weigh: bool) -> Chunk | None:
         try:
-            chunk = self._reader.read(frames)
+            chunk = self._reader.read(frames, weigh)
         except ReadError:
             self._check_disk()
             if not self._give_up_on_soundfile(round(self._reader.position * self._reader.rate)):
                 return None
-            chunk = self._reader.read(frames)
+            chunk = self._reader.read(frames, weigh)
         self._check_disk()
         return chunk
 
@@ -361,7 +370,7 @@ class Recording:
         expected = self.info.seconds or 0.0 if seconds is None else seconds
         room = min(_RESERVE, math.ceil((expected + 1) * sample_rate))
         samples = np.empty(_HUGE if _HUGE // 2 < room < _HUGE else room, np.float32)
-        for piece in self.pieces(sample_rate, start=start, seconds=seconds, tally=tally):
+        for piece in self.pieces(sample_rate, start=start, seconds=seconds, tally=tally, weigh=False):
             if tally.samples > len(samples):
                 samples.resize(tally.samples * 3 // 2, refcheck=False)
             samples[tally.samples - len(piece) : tally.samples] = piece

@@ -327,11 +327,13 @@ def show_run(run: Run, page: Path) -> None:
     """Print scores, leak tests and where the report is."""
     from rich.table import Table
 
+    from earmark.report.meaning import dealing
+
     metrics: Any = run.metrics
     out = console()
     accuracy, f1 = metrics["accuracy"], metrics["macro_f1"]
     out.print(
-        f"[bold]{run.model}[/] on {run.dataset}, {run.protocol['name']}: accuracy [bold]{accuracy['value']:.3f}[/] "
+        f"[bold]{run.model}[/] on {run.dataset}, {dealing(run)}: accuracy [bold]{accuracy['value']:.3f}[/] "
         f"({accuracy['low']:.3f} to {accuracy['high']:.3f}), macro F1 {f1['value']:.3f}",
         soft_wrap=True,
     )

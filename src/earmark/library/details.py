@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -49,31 +48,10 @@ def details_from(tags: Mapping[str, str]) -> Details:
 
 
 def read_details(file: BinaryIO) -> Details:
-    """Read the tags of an open sound file; what cannot be read says nothing.
+    """Read the tags of an open sound file; what cannot be read says nothing."""
+    from earmark.audio.pyav import read_tags
 
-    Notes
-    -----
-    FFmpeg is only given what Earmark recognises as sound, with the container named: left to guess, it would take a
-    text file for a playlist and open what that names. It keeps the tags of Ogg files with the stream and those of
-    others with the container.
-    """
-    import av
-
-    from earmark.audio.sniff import sniff
-
-    try:
-        content = sniff(file, file.seek(0, os.SEEK_END))
-        if content is None:
-            return Details()
-        file.seek(0)
-        with av.open(file, "r", format=content.container.demuxer, metadata_errors="replace") as container:
-            tags: dict[str, str] = {}
-            for stream in container.streams.audio:
-                tags.update(stream.metadata)
-            tags.update(container.metadata)
-    except (av.FFmpegError, OSError, ValueError, IndexError):
-        return Details()
-    return details_from(tags)
+    return details_from(read_tags(file))
 
 
 def _clean(value: str) -> str:

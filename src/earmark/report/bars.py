@@ -152,6 +152,7 @@ def number_line(
         parts.append(circle(at, y, 7, "dot d1", tip=f"{mark.label} {mark.note}".strip()))
         parts.append(text(min(max(at, half), width - half), y - 16, mark.label, anchor="middle", css="strong"))
     ends: list[float] = []
+    names = []
     for mark in below:
         at = across.held(mark.value)
         wide = max(width_of(mark.label, 12), width_of(mark.note, 12)) + 10
@@ -163,8 +164,10 @@ def number_line(
         down = y + 24 + row * 36
         parts.append(line(at, y + 2, at, down - 10, "stem"))
         parts.append(circle(at, y, 3.5, "dot d8", tip=f"{mark.label} {mark.note}".strip()))
-        parts.append(text(begin + wide / 2, down + 2, mark.label, anchor="middle", css="tick"))
-        parts.append(text(begin + wide / 2, down + 16, mark.note, anchor="middle", css="tick faint"))
+        names.append(text(begin + wide / 2, down + 2, mark.label, anchor="middle", css="tick over"))
+        names.append(text(begin + wide / 2, down + 16, mark.note, anchor="middle", css="tick faint over"))
+    # On top, so that the stems of names further down do not strike these through.
+    parts += names
     height = y + 14 + 36 * max(1, len(ends))
     return document(name, width, height, parts, title=title, description=description)
 

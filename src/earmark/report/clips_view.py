@@ -13,10 +13,12 @@ from earmark.metrics import ClipScores, per_group, worst
 from earmark.report.charts import Bar, BarRow, bar_chart, share_bar
 from earmark.report.meaning import group_noun
 from earmark.report.page import Cell, Column, Table
+from earmark.report.svg import shorten
 from earmark.report.words import count, pct
 from earmark.runs import Run
 
-CARDS = 18
+# Fills rows of four, as wide as the page gets.
+CARDS = 16
 MISSED = 500
 SUSPECTS = 30
 LARGEST = 16
@@ -167,7 +169,7 @@ def artists(run: Run, scores: ClipScores) -> dict[str, Any] | None:
     if never or always:
         sentence += (
             f" Of those with three clips or more, {count(len(always), 'is', 'are')} always right and "
-            f"{count(len(never), 'is', 'are')} never."
+            f"{count(len(never), 'is', 'are') if never else 'none is'} always wrong."
         )
     largest = sorted(several, key=lambda item: -len(item.clips))[:LARGEST]
     largest.sort(key=lambda item: -item.accuracy)
@@ -198,7 +200,7 @@ def artists(run: Run, scores: ClipScores) -> dict[str, Any] | None:
             "artist-bars",
             [
                 BarRow(
-                    f"{_name(run, item.clips, item.group)} ({len(item.clips)})",
+                    shorten(_name(run, item.clips, item.group), 19) + f" ({len(item.clips)})",
                     [
                         Bar(
                             item.accuracy,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from earmark.report.shapes import Axis, Band, Legend, Line, Pair, Point, Rule
 from earmark.report.svg import Frame, Markup, circle, document, line, polyline, spread, text, width_of
@@ -46,7 +47,7 @@ def line_chart(
         upper = [(frame.x(a), frame.y.held(high)) for a, _, high in inside]
         lower = [(frame.x(a), frame.y.held(low)) for a, low, _ in reversed(inside)]
         parts.append(polyline(upper + lower, f"band f{band.colour}"))
-    under, over = _rules(frame, rules, [point for item in lines for point in item.points])
+    under, over = _rules(frame, rules, [item.points for item in lines])
     parts += under
     for item in lines:
         placed = [(frame.x(a), frame.y.held(b) if math.isfinite(b) else b) for a, b in item.points]
@@ -83,7 +84,7 @@ def scatter(
     parts = [*entries, *frame.draw()]
     if diagonal:
         parts += _diagonal(frame)
-    under, over = _rules(frame, rules, [(p.x, p.y) for p in points])
+    under, over = _rules(frame, rules, [[(p.x, p.y)] for p in points])
     parts += under
     parts += [
         circle(frame.x.held(p.x), frame.y.held(p.y), p.radius, f"dot d{p.colour}", tip=p.tip)
@@ -120,21 +121,51 @@ def _frame(width: float, height: float, used: float, x: Axis, y: Axis, x_range: 
     )
 
 
-def _rules(frame: Frame, rules: Sequence[Rule], points: Sequence[Pair]) -> tuple[list[str], list[str]]:
-    """Reference lines and their names; the lines go below everything, the names on top."""
+def _rules(frame: Frame, rules: Sequence[Rule], paths: Sequence[Sequence[Pair]]) -> tuple[list[str], list[str]]:
+    """Reference lines and their names; the lines go below everything, the names on top and out of the paths' way."""
     lines, names = [], []
+    drawn = _walk(frame, paths) if rules else []
     for rule in rules:
         if rule.axis == "y":
             at = frame.y.held(rule.value)
-            x, anchor = (frame.x.start + 6, "start") if rule.at == "start" else (frame.x.end, "end")
             lines.append(line(frame.x.start, at, frame.x.end, at, "rule"))
-            # The name stands on the side of the line where fewer points are in its way.
-            near = [b for a, b in points if abs(frame.x(a) - x) < width_of(rule.label)]
-            above = sum(b > rule.value for b in near)
-            down = 2 * above > len(near) and at + 18 < frame.y.start
-            names.append(text(x, at + (14 if down else -6), rule.label, anchor=anchor, css="rule-name"))
+            x, y, anchor = _place_of_name(frame, rule, at, drawn)
+            names.append(text(x, y, rule.label, anchor=anchor, css="rule-name"))
         else:
             at = frame.x.held(rule.value)
             lines.append(line(at, frame.y.start, at, frame.y.end, "rule"))
             names.append(text(at + 5, frame.y.end + 10, rule.label, css="rule-name"))
     return lines, names
+
+
+def _walk(frame: Frame, paths: Sequence[Sequence[Pair]]) -> list[Pair]:
+    """Places on the paper every few pixels along the paths, and at each of their points."""
+    found: list[Pair] = []
+    for path in paths:
+        placed = [(frame.x(a), frame.y.held(b)) for a, b in path if math.isfinite(a) and math.isfinite(b)]
+        found += placed[:1]
+        for (x, y), (to_x, to_y) in pairwise(placed):
+            # Axes may be given so that a path leads far off the paper.
+            steps = min(max(1, math.ceil(math.hypot(to_x - x, to_y - y) / 4)), 400)
+            found += [(x + (to_x - x) * i / steps, y + (to_y - y) * i / steps) for i in range(1, steps + 1)]
+    return found
+
+
+def _place_of_name(frame: Frame, rule: Rule, at: float, drawn: Sequence[Pair]) -> tuple[float, float, str]:
+    """Where the name of a level line covers least of what is drawn: ``(x, y, anchor)``."""
+    wide = width_of(rule.label)
+    first, last = frame.x.start + 6, frame.x.end - wide
+    ends = [(first, "start"), (frame.x.end, "end")]
+    if rule.at != "start":
+        ends.reverse()
+    between = [(first + (last - first) * i / 12, "start") for i in range(1, 12)]
+    # Above the line or below it; the base of the letters lies there.
+    levels = [level for level in (at - 6, at + 14) if frame.y.end + 10 <= level <= frame.y.start - 4] or [at - 6]
+
+    def covered(place: tuple[float, float, str]) -> int:
+        x, y, anchor = place
+        left = x if anchor == "start" else x - wide
+        return sum(left - 5 < a < left + wide + 5 and y - 15 < b < y + 7 for a, b in drawn)
+
+    # Of places that are as good, the first: on the side that was asked for, above the line.
+    return min(((x, y, anchor) for x, anchor in ends + between for y in levels), key=covered)

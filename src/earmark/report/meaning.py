@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from earmark.folds import FAULT_FILTERED, GROUPED, HOLDOUT, LEAVE_ONE_OUT, RANDOM
 from earmark.leaks import GTZAN_CEILING
 from earmark.report.charts import Mark
 from earmark.report.page import Facts, Note
@@ -35,6 +36,22 @@ def group_noun(run: Run) -> tuple[str, str]:
     """``("artist", "artists")`` where the clips name artists, else ``("group", "groups")``."""
     named = any(clip.artist for clip in run.clips.values())
     return ("artist", "artists") if named else ("group", "groups")
+
+
+def dealing(run: Run) -> str:
+    """How the clips were dealt, in a few words: ``5 random folds``, and not ``random10`` where there were five."""
+    name, folds = str(run.protocol["name"]), int(run.protocol.get("folds") or 1)
+    noun = group_noun(run)[0]
+    words = {
+        RANDOM: count(folds, "random fold"),
+        GROUPED: f"{count(folds, 'fold')} by {noun}",
+        FAULT_FILTERED: "the fault-filtered split",
+        HOLDOUT: f"one split by {noun}" if run.protocol.get("grouped") else "one random split",
+        LEAVE_ONE_OUT: f"each of {count(folds, noun, f'{noun}s')} left out once",
+    }
+    repeats = int(run.protocol.get("repeats") or 1)
+    told = words.get(name, f"{count(folds, 'fold')} of {name}" if folds > 1 else name)
+    return told + (f", {count(repeats, 'seed')}" if repeats > 1 else "")
 
 
 def headline(run: Run, metrics: Mapping[str, Any]) -> str:

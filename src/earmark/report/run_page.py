@@ -8,7 +8,7 @@ from typing import Any
 
 from earmark.report import clips_view, scores_view, training_view, trust_view
 from earmark.report.charts import PERCENT, number_line
-from earmark.report.meaning import SOURCES, facts, group_noun, headline, is_gtzan, marks, meaning
+from earmark.report.meaning import SOURCES, dealing, facts, group_noun, headline, is_gtzan, marks, meaning
 from earmark.report.page import Tile, render, write_page
 from earmark.report.words import between, count, decimals, duration, pct, thousands, when
 from earmark.runs import Run, load_run
@@ -97,7 +97,7 @@ def write_report(run: Run | Path | str, path: Path | str | None = None) -> Path:
 
 def _what(run: Run) -> str:
     names = {"crossval": "cross-validation", "train": "training"}
-    return f"{names.get(run.kind, run.kind)}, protocol {run.protocol['name']}"
+    return f"{names.get(run.kind, run.kind)}, {dealing(run)}"
 
 
 def _headline(run: Run, metrics: Mapping[str, Any]) -> dict[str, str]:
@@ -132,7 +132,7 @@ def _tiles(run: Run, metrics: Mapping[str, Any] | None) -> list[Tile]:
     if metrics is not None:
         tiles.append(Tile("Macro F1", decimals(metrics["macro_f1"]["value"], 3), between(metrics["macro_f1"], 3)))
         if "3" in metrics["top_k"]:
-            tiles.append(Tile("Among the first three", f"{pct(metrics['top_k']['3'])}%", "top-3 accuracy"))
+            tiles.append(Tile("In the first three", f"{pct(metrics['top_k']['3'])}%", "top-3 accuracy"))
         error = metrics["calibration"]["ece_equal_width"]
         tiles.append(Tile("Calibration error", f"{pct(error)} pt", "expected, 15 bins"))
         tiles.append(Tile("Clips tested", thousands(metrics["clips"]), f"in {count(metrics['groups'], 'group')}"))
@@ -143,7 +143,7 @@ def _tiles(run: Run, metrics: Mapping[str, Any] | None) -> list[Tile]:
         Tile(
             "Models trained",
             thousands(len(info.get("folds", [])) or folds * repeats),
-            f"{folds} × {count(repeats, 'seed')}",
+            f"{count(folds, 'fold')}, {count(repeats, 'seed')}",
         )
     )
     memory = info.get("peak_memory_mb")
@@ -179,8 +179,9 @@ def _leaks(run: Run) -> dict[str, Any] | None:
     if failed:
         sentence = f"{count(failed, 'test')} of {len(tests)} failed. The number above cannot be taken at its word."
     else:
+        rest = f", {len(tests) - passed} without a verdict" if passed < len(tests) else ""
         sentence = (
-            f"{passed} of {len(tests)} passed, none failed. They look for test clips that reach the "
+            f"{passed} of {len(tests)} passed, none failed{rest}. They look for test clips that reach the "
             "training in any way."
         )
     return {"sentence": sentence, "tests": tests}
