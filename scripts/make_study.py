@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--part", default="0/1", help="of several side by side: this one's number, and how many")
+    parser.add_argument("--epochs", type=int, help="for all recipes that do not change them")
     parser.add_argument("--one-division", action="store_true", help="not 4 folds but one: a quarter of the work")
     parser.add_argument("--jobs", type=int, help="folds side by side")
     parser.add_argument("--into", type=Path, help="the file that gets the table")
@@ -150,7 +151,8 @@ def main() -> None:
         if time.monotonic() - began > 60 * chosen.minutes:
             break
         start = time.monotonic()
-        learner = replace(changed(FineTuneLearner(), RECIPES[name]), title=name)
+        shorter = {} if chosen.epochs is None else {"training.epochs": chosen.epochs}
+        learner = replace(changed(FineTuneLearner(), shorter | RECIPES[name]), title=name)
         run = crossval(
             dataset, learner, protocol, chosen.folder / name, jobs=chosen.jobs, device=chosen.device,
             leak_tests=False, command=["scripts/make_study.py"],
