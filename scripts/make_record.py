@@ -14,6 +14,7 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from earmark.crossval import crossval
@@ -76,18 +77,15 @@ class Maker:
     def tuned(self, seeds: Sequence[int]) -> None:
         """The machine on musical features, the fine-tuned network, two of them, and the one with the machine."""
         for protocol in PROTOCOLS:
-            if self.spectrograms is not None:
-                began, name = time.monotonic(), f"{MACHINE.name}-{protocol}"
-                self.note(self.learn(self.spectrograms, MACHINE, protocol, SEEDS, name), began)
+            began = time.monotonic()
+            alone = self._found_or_learnt(MACHINE, protocol, SEEDS, f"{MACHINE.name}-{protocol}")
+            if alone is not None:
+                self.note(alone, began)
         for learner in TUNED:
             for protocol in PROTOCOLS:
                 began = time.monotonic()
-                name = f"{learner.name}-{protocol}"
-                if (self.folder / name / "run.json").exists():
-                    run = load_run(self.folder / name)
-                elif self.spectrograms is not None:
-                    run = self.learn(self.spectrograms, learner, protocol, seeds, name)
-                else:
+                run = self._found_or_learnt(learner, protocol, seeds, f"{learner.name}-{protocol}")
+                if run is None:
                     continue
                 self.note(run, began)
                 if learner.members == 1 and (fused := self._fused(run, protocol)) is not None:
@@ -97,12 +95,18 @@ class Maker:
         out = self.folder / f"{FUSED}-{protocol}"
         if (out / "run.json").exists():
             return load_run(out)
-        if self.spectrograms is None:
-            return None
         seeds = [int(seed) for seed in run.protocol["seeds"]]
         told = "".join(map(str, seeds))
-        beside = self.learn(self.spectrograms, MACHINE, protocol, seeds, f"{MACHINE.name}-{protocol}-s{told}")
+        beside = self._found_or_learnt(MACHINE, protocol, seeds, f"{MACHINE.name}-{protocol}-s{told}")
+        if beside is None:
+            return None
         return fuse([run, beside], out, weights=WEIGHTS, name=FUSED, command=["scripts/make_record.py"])
+
+    def _found_or_learnt(self, learner: Learner, protocol: str, seeds: Sequence[int], name: str) -> Run | None:
+        """The finished run of that name, or a new one where there are spectrograms to learn from."""
+        if (self.folder / name / "run.json").exists():
+            return load_run(self.folder / name)
+        return None if self.spectrograms is None else self.learn(self.spectrograms, learner, protocol, seeds, name)
 
 
 def main() -> None:
@@ -115,6 +119,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="to fine-tune on")
     parser.add_argument("--tuned-seeds", default="0,1,2")
     parser.add_argument("--keep", action="store_true", help="keep the other rows of the table as they are")
+    parser.add_argument("--forget", default="", help="rows not to keep, by comma: models that are others now")
     chosen = parser.parse_args()
     maker = Maker(chosen.folder, chosen.jobs, chosen.device, chosen.mel)
     if not chosen.keep:
@@ -125,6 +130,9 @@ def main() -> None:
 
     table = root / "docs" / "table-of-record.md"
     kept = read_record(table.with_suffix(".json")) if chosen.keep else None
+    if kept is not None:
+        forgotten = set(chosen.forget.split(","))
+        kept = replace(kept, cells={place: score for place, score in kept.cells.items() if place[0] not in forgotten})
     record = make_record([load_run(folder) for folder in maker.made], kept)
     print(write_record(record, table))
     update_readme(record, root / "README.md")
