@@ -2,8 +2,8 @@
 
 Trained on clean clips alone it takes fine detail for the genre: on 89 real clips, heard by models that do not know
 them, a band limit of 8 kHz took it from 83 to 39 %. With two varied versions of each training clip, by the same
-:func:`earmark.augment.vary` that the network is trained with, it is 72 % there and no worse on clean clips: see
-``docs/robustness.md``. Imports no torch before it is trained.
+:func:`earmark.augment.vary` that the network is trained with, it is 63 % there and about as good on clean clips: see
+``docs/study.md``. Imports no torch before it is trained.
 """
 
 from __future__ import annotations
