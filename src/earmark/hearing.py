@@ -33,6 +33,7 @@ class Hearing:
     embedding: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
     problems: set[Problem] = field(default_factory=set)
     timbres: deque[NDArray[np.float32]] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
+    together: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
     samples: int = 0
     # Mean square of the loudest window; infinite where only pictures were given, which have no level.
     power: float = 0.0

@@ -16,8 +16,8 @@ small share of music from the training genres, heard out of fold, is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -139,12 +139,16 @@ class Novelty:
         Timbres of the training clips, and the distance beyond which a sound is unlike all of them.
     classes, embedding_limit
         The same of embeddings; None where a model came without.
+    least_together
+        How much the bands of all training clips move together (:mod:`earmark.noise`) at least; a sound with less is
+        noise. 0 where some training clip is noise by that measure itself, or nothing is known of it.
     """
 
     timbres: Timbres
     limit: float
     classes: Classes | None = None
     embedding_limit: float = float("inf")
+    least_together: float = 0.0
 
     @property
     def limits(self) -> dict[str, float]:
@@ -167,9 +171,12 @@ class Novelty:
             found[EMBEDDING] = float(self.classes.distances(embedding[None])[0]) / self.embedding_limit
         return found
 
-    def strange(self, timbres: NDArray[np.floating], embedding: NDArray[np.floating]) -> bool:
-        """Whether one of the distances is beyond its limit."""
-        return max(self.ratios(timbres, embedding).values()) > 1
+    def strange(
+        self, timbres: NDArray[np.floating], embedding: NDArray[np.floating], together: Sequence[float] = ()
+    ) -> bool:
+        """Whether a distance is beyond its limit, or :func:`earmark.noise.togetherness` of the windows too low."""
+        noise = len(together) > 0 and float(np.median(np.asarray(together))) < self.least_together
+        return noise or max(self.ratios(timbres, embedding).values()) > 1
 
     def to_bytes(self) -> bytes:
         """As a safetensors file."""
@@ -181,7 +188,8 @@ class Novelty:
         if self.classes is not None:
             tensors[f"{EMBEDDING}.projection"] = self.classes.projection.astype(np.float32)
             tensors[f"{EMBEDDING}.centres"] = self.classes.centres
-        facts = json.dumps({"format": FORMAT, "limits": self.limits}, sort_keys=True)
+        told = {"format": FORMAT, "limits": self.limits, "least_together": self.least_together}
+        facts = json.dumps(told, sort_keys=True)
         return bytes(save({name: np.ascontiguousarray(v) for name, v in tensors.items()}, {"earmark": facts}))
 
     @classmethod
@@ -202,10 +210,11 @@ class Novelty:
                 )
             limits = {name: float(value) for name, value in facts["limits"].items()}
             timbres = Timbres(*(tensors[f"{TIMBRE}.{name}"] for name in ("mean", "deviation", "rows")))
-            made = cls(timbres, limits[TIMBRE])
+            # Parts that were written before noise was known do not say anything of it.
+            made = cls(timbres, limits[TIMBRE], least_together=float(facts.get("least_together", 0.0)))
             if EMBEDDING in limits:
                 classes = Classes(tensors[f"{EMBEDDING}.projection"], tensors[f"{EMBEDDING}.centres"])
-                made = cls(timbres, limits[TIMBRE], classes, limits[EMBEDDING])
+                made = replace(made, classes=classes, embedding_limit=limits[EMBEDDING])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"What the bundle knows of strange sounds cannot be read ({error}).") from error
         made._check(embedding_size)
@@ -220,6 +229,7 @@ class Novelty:
             fits = fits and c.projection.ndim == c.centres.ndim == 2 and len(c.centres) > 0
             fits = fits and c.projection.shape == (embedding_size, c.centres.shape[1])
         fits = fits and all(np.isfinite(values).all() for values in arrays) and bool((t.deviation > 0).all())
+        fits = fits and bool(np.isfinite(self.least_together)) and self.least_together >= 0
         if not fits or not all(np.isfinite(v) and v > 0 for v in self.limits.values()):
             raise StoreError(
                 "What the bundle knows of strange sounds does not fit its model. Train the bundle again."

@@ -21,6 +21,7 @@ from earmark.metrics import apply_temperature
 from earmark.music import Music
 from earmark.music.meter import MusicMeter
 from earmark.musical_features import musical_features
+from earmark.noise import togetherness
 from earmark.novelty import FAINT, Doubt
 from earmark.prediction import Prediction, TimelinePoint
 from earmark.sound_front_end import graph_input
@@ -246,13 +247,14 @@ class Classifier:
         heard.add(begin, seconds, probabilities[0], embeddings[0])
         if self.bundle.novelty is not None:
             heard.timbres.append(mfcc_statistics(picture[None])[0])
+            heard.together.append(togetherness(picture))
 
     def _doubt(self, heard: Hearing, confidence: float, embedding: NDArray[np.float32]) -> Doubt | None:
         """The plainest reason to be unsure, if there is one."""
         if heard.power < 10 ** (FAINT / 10):
             return Doubt.FAINT
         novelty = self.bundle.novelty
-        if novelty is not None and novelty.strange(np.array(heard.timbres), embedding):
+        if novelty is not None and novelty.strange(np.array(heard.timbres), embedding, heard.together):
             return Doubt.STRANGE
         return Doubt.BETWEEN if confidence < self.bundle.unsure_below else None
 

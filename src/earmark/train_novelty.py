@@ -11,6 +11,7 @@ from earmark.dataset import Dataset
 from earmark.errors import InputError
 from earmark.features import MFCC, mfcc_statistics
 from earmark.folds import Fold
+from earmark.noise import LEAST, togetherness
 from earmark.novelty import EMBEDDING, TIMBRE, Classes, Novelty, Timbres
 
 # Share of music from the training genres that may be refused as strange. One song in twenty is what it costs to keep
@@ -77,7 +78,16 @@ def learn_novelty(
             distances[EMBEDDING].append(_embedding_distances(own, dataset, fold))
     limits = set_limits({name: np.concatenate(parts) for name, parts in distances.items()}, refused)
     classes = None if embeddings is None else Classes.fit(embeddings, dataset.targets)
-    return Novelty(Timbres.fit(timbres), limits[TIMBRE], classes, limits.get(EMBEDDING, float("inf")))
+    return Novelty(
+        Timbres.fit(timbres), limits[TIMBRE], classes, limits.get(EMBEDDING, float("inf")), _least_together(dataset)
+    )
+
+
+def _least_together(dataset: Dataset) -> float:
+    """The limit for noise where no training clip comes near it: a model of rain may not refuse rain."""
+    if dataset.spectrograms is None:
+        return 0.0
+    return LEAST if min(map(togetherness, dataset.spectrograms)) > LEAST else 0.0
 
 
 def _embedding_distances(embeddings: NDArray[np.floating], dataset: Dataset, fold: Fold) -> Floats:
@@ -132,4 +142,4 @@ def novelty_like(
     """
     classes = Classes.fit(embeddings, targets) if like.classes is not None and embeddings is not None else None
     limit = like.embedding_limit if classes is not None else float("inf")
-    return Novelty(Timbres.fit(timbres), like.limit, classes, limit)
+    return Novelty(Timbres.fit(timbres), like.limit, classes, limit, like.least_together)
