@@ -8,9 +8,9 @@ artist has others), and how many have its genre where its own artist and recordi
 is fitted to genres or artists.
 
 FOLDS are the bundles of a cross-validation (scripts/make_bundle.py, scripts/make_fold_bundles.py) and MEL.npz the
-spectrograms of all clips. Then embeddings and probabilities of a clip are those of the bundle that never heard it, its
-artist or its recording. Each bundle has a space of its own, so the neighbours of a clip are looked for among the clips
-that the same bundle did not hear: about 200, and for MFCC statistics among the same ones.
+spectrograms of all clips. Then embeddings and probabilities of a clip are those of the bundle that never heard it,
+its artist or its recording. Each bundle has a space of its own, so the neighbours of a clip are looked for among the
+clips that the same bundle did not hear: about 200, and for MFCC statistics among the same ones.
 
 Without them, embeddings are those of the frozen backbone that ship with the package, neighbours are looked for among
 all clips, and the probabilities are those of a logistic regression, out of fold.

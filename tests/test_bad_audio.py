@@ -264,7 +264,8 @@ def test_what_is_cut_off_is_refused_unless_hardly_anything_is_missing(tmp_path: 
     assert ending(1.0) == "whole"
     assert {ending(tenth / 10) for tenth in range(1, 10)} <= {"truncated", "damaged"}
     # The index stands at the end, an Ogg file does not tell how much is missing, and so does not AVI.
-    if kind.container not in ("mp4", "ogg", "avi"):
+    # A frame of True Audio is a second long.
+    if kind.container not in ("mp4", "ogg", "avi", "tta"):
         assert ending(0.98) == "whole"
     if kind.container != "mp4" and kind.codec != "ALAC_16":
         assert ending(0.7, start=2, seconds=5) == "whole", "a stretch that is there"
@@ -289,8 +290,9 @@ def test_a_variable_bit_rate_without_a_header_is_no_cut(tmp_path: Path) -> None:
     quiet = np.concatenate([np.zeros((4 * RATE, 2), np.float32), music(16)])
     path = tmp_path / "vbr.mp3"
     with av.open(str(path), "w", options={"write_xing": "0"}) as target:
-        stream = target.add_stream("libmp3lame", rate=RATE, layout="stereo", options={"q": "2"})
-        stream.codec_context.qscale = True if hasattr(stream.codec_context, "qscale") else None
+        options = {"global_quality": str(2 * 118)}
+        stream = target.add_stream("libmp3lame", rate=RATE, layout="stereo", options=options)
+        stream.codec_context.qscale = True
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(quiet.T), format="fltp", layout="stereo")
         frame.sample_rate = RATE
         queue = av.AudioFifo()
@@ -298,6 +300,8 @@ def test_a_variable_bit_rate_without_a_header_is_no_cut(tmp_path: Path) -> None:
         while (part := queue.read(1152)) is not None:
             target.mux(stream.encode(part))
         target.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert (container.duration or 0) > 60 * av.time_base, "FFmpeg's guess is far too long"
     with Recording(path) as recording:
         assert recording.info.seconds is None
         assert recording.measure() == pytest.approx(20, abs=0.2)
