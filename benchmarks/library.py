@@ -10,10 +10,10 @@ a machine that others use at the same time the clock says little; so the process
 beside it, and what it comes to where the processors have nothing else to do.
 
 The plain script decodes with librosa.load, computes librosa's mel spectrogram of the same windows and hears them with
-MobileNetV2 in torch, in one process that loads everything once. That is a genre and nothing else; ours also tells tempo,
-key and loudness, so there is a second variant of the script, which calls librosa for these as well (feature.tempo,
-feature.chroma_stft, feature.rms). Script and ours take turns track by track, on one core each, and their processor
-times are compared; then by the clock, the script's one process against our two workers.
+MobileNetV2 in torch, in one process that loads everything once. That is a genre and nothing else; ours also tells
+tempo, key and loudness, so there is a second variant of the script, which calls librosa for these as well
+(feature.tempo, feature.chroma_stft, feature.rms). Script and ours take turns track by track, on one core each, and
+their processor times are compared; then by the clock, the script's one process against our two workers.
 """
 
 # ruff: noqa: E402  (the threads must be pinned before NumPy is imported)
@@ -196,7 +196,7 @@ def plain_script(music: bool) -> Callable[[Path, bool], None]:
 
 
 def against_plain(files: list[Path], windows: int) -> list[float]:
-    """Processor seconds per track, taking turns: the plain script, the same with tempo, key and loudness, and ours."""
+    """Processor seconds per track, in turns: the plain script, the same with tempo, key and loudness, and ours."""
     scripts, classifier = [plain_script(False), plain_script(True)], Classifier()
     spent, warm = np.zeros(3), False
     for path in [files[0], *files]:

@@ -1,12 +1,19 @@
 """How good similar tracks are: precision at 10 on GTZAN, against MFCC statistics; and how sure prints are.
 
+    python benchmarks/similar.py --folds FOLDS --stored MEL.npz [--shared FOLDER] [--json FILE]
     python benchmarks/similar.py [--shared FOLDER] [--json FILE]
 
 For every clip the 10 nearest others are looked at: how many have its genre, how many its artist (of clips whose
-artist has others), and how many have its genre where its own artist and recording are left out. Embeddings are those
-of the packaged features; the genres' probabilities are out of fold: each is given by a model that saw neither the
-clip nor its artist nor its recording (logistic regression, five folds). Nothing of the search is fitted to genres or
-artists.
+artist has others), and how many have its genre where its own artist and recording are left out. Nothing of the search
+is fitted to genres or artists.
+
+FOLDS are the bundles of a cross-validation (scripts/make_bundle.py, scripts/make_fold_bundles.py) and MEL.npz the
+spectrograms of all clips. Then embeddings and probabilities of a clip are those of the bundle that never heard it,
+its artist or its recording. Each bundle has a space of its own, so the neighbours of a clip are looked for among the
+clips that the same bundle did not hear: about 200, and for MFCC statistics among the same ones.
+
+Without them, embeddings are those of the frozen backbone that ship with the package, neighbours are looked for among
+all clips, and the probabilities are those of a logistic regression, out of fold.
 
 With the real clips at hand, prints are compared: unrelated clips with each other, and clips with coded, cut and
 distorted copies of themselves.
@@ -19,6 +26,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +38,28 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from earmark import audio
-from earmark.features import BACKBONE, MFCC
+from earmark.dataset import Dataset, load_dataset
+from earmark.features import BACKBONE, MFCC, mfcc_statistics
 from earmark.front_end import MEL
 from earmark.gtzan import load
 from earmark.library.index import DIRECTIONS, fit_projection, normalised
 from earmark.library.prints import SAME, Print, agreement, make_print
+from earmark.metrics import apply_temperature
+from earmark.robustness.ears import Ears, classifier_of, fold_bundles
 from earmark.spectrogram import fit_window, spectrogram
 
 RATE = 22050
+NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Clips among which neighbours are looked for: their rows, and what is known of each."""
+
+    rows: NDArray[np.intp]
+    embedding: NDArray[np.float32]
+    timbre: NDArray[np.float32]
+    probabilities: NDArray[np.float64]
 
 
 def out_of_fold(features: NDArray[np.float32], labels: NDArray[Any], groups: NDArray[Any]) -> NDArray[np.float64]:
@@ -50,13 +72,40 @@ def out_of_fold(features: NDArray[np.float32], labels: NDArray[Any], groups: NDA
     return result
 
 
+def frozen_pool() -> tuple[Dataset, list[Pool]]:
+    """All clips, with the packaged features and probabilities of a logistic regression on them."""
+    data = load()
+    labels = np.array([clip.label for clip in data.clips])
+    groups = np.array([clip.group or clip.id for clip in data.clips])
+    embedding = data.features[BACKBONE]
+    probabilities = out_of_fold(embedding, labels, groups)
+    return data, [Pool(np.arange(len(labels)), embedding, data.features[MFCC], probabilities)]
+
+
+def fold_pools(stored: Path, ears: Ears) -> tuple[Dataset, list[Pool]]:
+    """The clips that each fold's bundle never heard, with what it makes of them."""
+    data = load_dataset(stored)
+    if data.spectrograms is None:
+        raise SystemExit(f"{stored} holds no spectrograms.")
+    pools = []
+    for place in ears.files.values():
+        rows = np.array([row for row, clip in enumerate(data.clips) if ears.of(clip.id) == place])
+        classifier, spectrograms = classifier_of(place), np.asarray(data.spectrograms[rows])
+        found = [classifier.logits_and_embeddings(spectrograms[k : k + 1]) for k in range(len(rows))]
+        logits, embeddings = (np.concatenate(part) for part in zip(*found, strict=True))
+        probabilities = apply_temperature(logits, classifier.bundle.temperature)
+        pools.append(Pool(rows, embeddings, mfcc_statistics(spectrograms), probabilities))
+    return data, pools
+
+
 def precision(
     similarity: NDArray[Any], labels: NDArray[Any], artists: NDArray[Any], groups: NDArray[Any]
-) -> dict[str, float]:
-    """Of the 10 nearest: share with the same genre, with the same artist, with the same genre by someone else."""
+) -> dict[str, NDArray[np.bool_]]:
+    """Which of the 10 nearest have the same genre, the same artist, the same genre by someone else; (clips, 10)."""
 
     def nearest(left_out: NDArray[np.bool_]) -> NDArray[np.intp]:
-        return np.argsort(-np.where(left_out, -np.inf, similarity), axis=1, kind="stable")[:, :10]
+        order = np.argsort(-np.where(left_out, -np.inf, similarity), axis=1, kind="stable")
+        return order[:, :NEIGHBOURS]
 
     itself = np.eye(len(labels), dtype=bool)
     same_artist = (artists[:, None] == artists) & (artists != "")[:, None]
@@ -64,20 +113,32 @@ def precision(
     others = nearest(itself | same_artist | (groups[:, None] == groups))
     has_more = (same_artist & ~itself).any(axis=1)
     return {
-        "same genre": float((labels[found] == labels[:, None]).mean()),
-        "same artist": float(np.take_along_axis(same_artist, found, axis=1)[has_more].mean()),
-        "same genre, other artist": float((labels[others] == labels[:, None]).mean()),
+        "same genre": labels[found] == labels[:, None],
+        "same artist": np.take_along_axis(same_artist, found, axis=1)[has_more],
+        "same genre, other artist": labels[others] == labels[:, None],
     }
 
 
-def measure_search() -> dict[str, dict[str, float]]:
-    """Precision by what is searched."""
-    data = load()
+def measure_search(data: Dataset, pools: list[Pool]) -> dict[str, dict[str, float]]:
+    """Precision by what is searched, over the clips of all pools."""
     labels = np.array([clip.label for clip in data.clips])
     artists = np.array([clip.artist or "" for clip in data.clips])
     groups = np.array([clip.group or clip.id for clip in data.clips])
-    embedding, mfcc = data.features[BACKBONE], data.features[MFCC]
-    probabilities = out_of_fold(embedding, labels, groups)
+    hits: dict[str, dict[str, list[NDArray[np.bool_]]]] = {}
+    for pool in pools:
+        for side, similarity in similarities(pool).items():
+            found = precision(similarity, labels[pool.rows], artists[pool.rows], groups[pool.rows])
+            for name, hit in found.items():
+                hits.setdefault(side, {}).setdefault(name, []).append(hit)
+    return {
+        side: {name: float(np.concatenate(parts).mean()) for name, parts in found.items()}
+        for side, found in hits.items()
+    }
+
+
+def similarities(pool: Pool) -> dict[str, NDArray[Any]]:
+    """How alike the clips of a pool are, (n, n), by what is searched."""
+    embedding, mfcc = pool.embedding, pool.timbre
 
     def cosine(values: NDArray[Any]) -> NDArray[Any]:
         unit = normalised(values)
@@ -85,8 +146,8 @@ def measure_search() -> dict[str, dict[str, float]]:
 
     fitted = cosine(fit_projection(embedding, DIRECTIONS[0]).apply(embedding))
     timbre = cosine(fit_projection(mfcc, DIRECTIONS[1]).apply(mfcc))
-    mixture = cosine(np.sqrt(probabilities))
-    sides = {
+    mixture = cosine(np.sqrt(pool.probabilities))
+    return {
         "MFCC statistics, raw": cosine(mfcc),
         "MFCC statistics, standardised": cosine((mfcc - mfcc.mean(axis=0)) / mfcc.std(axis=0)),
         "embedding, raw": cosine(embedding),
@@ -97,7 +158,6 @@ def measure_search() -> dict[str, dict[str, float]]:
         "embedding and probabilities": fitted + mixture,
         "all three (what Earmark searches)": fitted + timbre + mixture,
     }
-    return {name: precision(similarity, labels, artists, groups) for name, similarity in sides.items()}
 
 
 def coded(samples: NDArray[np.float32], bit_rate: int) -> NDArray[np.float32]:
@@ -166,9 +226,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     beside = Path(__file__).resolve().parent.parent.parent / "shared"
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("EARMARK_SHARED", beside)))
+    parser.add_argument("--folds", type=Path, help="bundles of a cross-validation; with --stored")
+    parser.add_argument("--stored", type=Path, help="the spectrograms of all clips, such as gtzan/mel.npz")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    figures: dict[str, Any] = {"precision at 10": measure_search()}
+    if (options.folds is None) != (options.stored is None):
+        parser.error("--folds and --stored go together")
+    data, pools = frozen_pool() if options.folds is None else fold_pools(options.stored, fold_bundles(options.folds))
+    figures: dict[str, Any] = {"pools": [len(pool.rows) for pool in pools], "by": "the packaged features"}
+    if options.folds is not None:
+        figures["by"] = classifier_of(next(iter(fold_bundles(options.folds).files.values()))).bundle.card.name
+    print(f"{len(data.clips)} clips, neighbours among {figures['pools']}, embeddings by {figures['by']}\n")
+    figures["precision at 10"] = measure_search(data, pools)
     names = ("same genre", "same artist", "same genre, other artist")
     print(f"{'precision at 10':36s}" + "".join(f"{name:>26s}" for name in names))
     for side, found in figures["precision at 10"].items():

@@ -237,6 +237,80 @@ def test_cut_files_are_told_from_whole_ones(tmp_path: Path, kind: Kind) -> None:
             assert found.seconds >= 0.6 * tenth - 1.3
 
 
+# Frames alone tell no length, so what is there is all there is.
+ENDLESS = ("mpegts", "adts", "ac3", "eac3")
+
+
+@kinds(*ENDLESS)
+def test_what_is_cut_off_is_refused_unless_hardly_anything_is_missing(tmp_path: Path, kind: Kind) -> None:
+    if kind.codec == "mp2":
+        pytest.skip("it has no header that tells its length")
+    rate = kind.rate or RATE
+    data = make(tmp_path, kind, music(20, rate, 1), rate).read_bytes()
+    path = tmp_path / f"cut{kind.suffix}"
+
+    def ending(share: float, **stretch: float) -> str:
+        path.write_bytes(data[: round(len(data) * share)])
+        try:
+            with Recording(path) as recording:
+                for _ in recording.pieces(22050, **stretch):
+                    pass
+                recording.require_end(**stretch)
+        except AudioError as error:
+            assert kind.container == "caf" or str(error).endswith("et it again.")
+            return error.problem
+        return "whole"
+
+    assert ending(1.0) == "whole"
+    assert {ending(tenth / 10) for tenth in range(1, 10)} <= {"truncated", "damaged"}
+    # The index stands at the end, an Ogg file does not tell how much is missing, and so does not AVI.
+    # A frame of True Audio is a second long.
+    if kind.container not in ("mp4", "ogg", "avi", "tta"):
+        assert ending(0.98) == "whole"
+    if kind.container != "mp4" and kind.codec != "ALAC_16":
+        assert ending(0.7, start=2, seconds=5) == "whole", "a stretch that is there"
+    if kind.container not in ("mp4", "ogg") and kind.codec != "ALAC_16":
+        assert ending(0.7, start=8, seconds=8) == "truncated"
+
+
+@pytest.mark.parametrize("kind", [by_name(name) for name in ENDLESS] + [by_name("mp3", "mp2")], ids=lambda k: k.id)
+def test_what_tells_no_length_is_never_too_short(tmp_path: Path, kind: Kind) -> None:
+    data = make(tmp_path, kind, music(20, RATE, 1)).read_bytes()
+    path = tmp_path / f"cut{kind.suffix}"
+    for tenth in (3, 6, 9):
+        path.write_bytes(data[: len(data) * tenth // 10 + 13])
+        with Recording(path) as recording:
+            assert recording.info.seconds is None
+            assert sum(len(piece) for piece in recording.pieces(22050)) == pytest.approx(22050 * 2 * tenth, rel=0.1)
+            recording.require_end()
+
+
+def test_a_variable_bit_rate_without_a_header_is_no_cut(tmp_path: Path) -> None:
+    """Its first frames are silent and small, so that a length guessed from their bit rate is many times too long."""
+    quiet = np.concatenate([np.zeros((4 * RATE, 2), np.float32), music(16)])
+    path = tmp_path / "vbr.mp3"
+    with av.open(str(path), "w", options={"write_xing": "0"}) as target:
+        options = {"global_quality": str(2 * 118)}
+        stream = target.add_stream("libmp3lame", rate=RATE, layout="stereo", options=options)
+        stream.codec_context.qscale = True
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(quiet.T), format="fltp", layout="stereo")
+        frame.sample_rate = RATE
+        queue = av.AudioFifo()
+        queue.write(frame)
+        while (part := queue.read(1152)) is not None:
+            target.mux(stream.encode(part))
+        target.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert (container.duration or 0) > 60 * av.time_base, "FFmpeg's guess is far too long"
+    with Recording(path) as recording:
+        assert recording.info.seconds is None
+        assert recording.measure() == pytest.approx(20, abs=0.2)
+        for _ in recording.pieces(22050):
+            pass
+        recording.require_end()
+        assert recording.problems == ()
+
+
 def test_a_stretch_that_is_missing(files: dict[str, Path], tmp_path: Path) -> None:
     cut = tmp_path / "cut.mp3"
     cut.write_bytes(files[MP3.id].read_bytes()[:12_000])

@@ -20,6 +20,7 @@ from earmark.library.ledger import Ledger
 from earmark.library.library import Library
 from earmark.library.listing import Wanted
 from earmark.library.migrations import VERSION
+from earmark.library.stats import stats
 from earmark.library.track import FileState
 from earmark.library.worker import Outcome, Seen
 from earmark.locks import exclusive
@@ -38,7 +39,8 @@ def outcome(path: str, label: str = "bass", *, details: Details | None = None, k
         "path": path,
         "label": label,
         "confidence": 0.7,
-        "unsure": False,
+        "unsure": label == "hiss",
+        "doubt": "between genres" if label == "hiss" else None,
         "probabilities": {label: 0.7} | dict.fromkeys(rest, 0.1),
         "heard": [[0.0, 30.0]],
         "decoded": 30.0,
@@ -79,6 +81,26 @@ def test_what_is_written_is_read_again(ledger: Ledger) -> None:
     assert ledger.probabilities(1)[0] == LABELS
 
 
+def test_why_a_track_is_unsure_is_kept_until_somebody_knows_better(ledger: Ledger) -> None:
+    number = ledger.write(outcome("/m/a.mp3", "hiss"), STATE, bundle=1, windows=3)
+    ledger.write(outcome("/m/b.mp3"), STATE, bundle=1, windows=3)
+    assert [t.doubt for t in ledger.tracks()] == ["between genres", None]
+    assert next(ledger.tracks()).to_dict()["doubt"] == "between genres"
+    assert stats(ledger).doubts == {"between genres": 1}
+    ledger.correct(b"k" * 16, "polka")
+    [track] = ledger.by_id([number])
+    assert (track.answer, track.settled.doubt) == ("polka", None)
+    assert stats(ledger).doubts == {}
+
+
+def test_a_file_that_does_not_tell_its_length_is_as_long_as_its_last_window_says(ledger: Ledger) -> None:
+    made = outcome("/m/a.mp3")
+    assert made.row is not None
+    made.row.update(declared=None, decoded=60.0, heard=[[0.0, 30.0], [170.5, 200.5]])
+    ledger.write(made, STATE, bundle=1, windows=2)
+    assert [t.seconds for t in ledger.tracks()] == [200.5]
+
+
 def test_a_file_has_one_row_and_its_last_outcome_counts(ledger: Ledger) -> None:
     ledger.write(outcome("/m/a.mp3"), STATE, bundle=1, windows=3)
     ledger.write(Outcome("/m/a.mp3", problem="empty", reason="It is empty."), STATE, bundle=1, windows=3)
@@ -96,7 +118,7 @@ def test_tracks_can_be_narrowed_down(ledger: Ledger) -> None:
         ledger.write(outcome(path, label), STATE, bundle=1, windows=3)
     assert [t.path for t in ledger.tracks(Wanted(label="bass"))] == ["/m/a", "/m/a/1.mp3", "/m/ab.mp3"]
     assert [t.path for t in ledger.tracks(Wanted(under="/m/a"))] == ["/m/a", "/m/a/1.mp3", "/m/a/2.mp3"]
-    assert list(ledger.tracks(Wanted(unsure=True))) == []
+    assert [t.path for t in ledger.tracks(Wanted(unsure=True))] == ["/m/a/2.mp3"]
     assert [t.path for t in ledger.by_id([3, 99, 1])] == ["/m/ab.mp3", "/m/a/1.mp3"]
 
 
@@ -296,7 +318,7 @@ def test_statistics_add_up(ledger: Ledger) -> None:
     ledger.close()
     with Library(ledger.path) as library:
         stats = library.stats()
-    assert (stats.tracks, stats.unsure, stats.tagged_genre, stats.tagged_year) == (3, 0, 1, 2)
+    assert (stats.tracks, stats.unsure, stats.tagged_genre, stats.tagged_year) == (3, 1, 1, 2)
     assert [(g.label, g.tracks) for g in stats.genres] == [("bass", 2), ("hiss", 1)]
     assert stats.decades == ((1960, 1), (1970, 1))
     assert stats.failed == {"empty": 1}

@@ -182,15 +182,26 @@ def test_errors_are_listed_in_every_form(scanned: Path) -> None:
 
 def test_files_heard_only_in_part_are_listed_too(place: Path, tmp_path: Path) -> None:
     (tmp_path / "music").mkdir()
-    whole = next((place / "music").glob("*.wav"))
-    (tmp_path / "music" / "cut.wav").write_bytes(whole.read_bytes()[:-60_000])
+    soundfile.write(tmp_path / "whole.flac", piece(0, 20.0), RATE)
+    data = (tmp_path / "whole.flac").read_bytes()
+    (tmp_path / "music" / "cut.flac").write_bytes(data[: len(data) * 97 // 100])
+    (tmp_path / "music" / "stub.flac").write_bytes(data[: len(data) // 2])
     done = earmark(tmp_path, "scan", "music", "--bundle", str(place / "tiny.earmark"), bundle=False)
+    assert done.returncode == 1
     assert b"1 was heard though something is wrong with the file" in done.stdout
-    [line] = earmark(tmp_path, "errors", bundle=False).stdout.decode().splitlines()
-    assert line.startswith("truncated  ") and "cut.wav was heard, but: The end is missing" in line
-    [row] = json.loads(earmark(tmp_path, "errors", "--json", bundle=False).stdout)
-    assert row["heard"]
-    assert earmark(tmp_path, "errors", "-0", bundle=False).stdout == b""
+    assert b"stub.flac is cut off: " in done.stderr
+    stub, cut = earmark(tmp_path, "errors", bundle=False).stdout.decode().splitlines()
+    assert stub.startswith("truncated  ") and "s are there. Get it again." in stub
+    assert cut.startswith("truncated  ") and "cut.flac was heard, but: The end is missing" in cut
+    rows = json.loads(earmark(tmp_path, "errors", "--json", bundle=False).stdout)
+    assert [row["heard"] for row in rows] == [False, True]
+    assert earmark(tmp_path, "errors", "-0", bundle=False).stdout.endswith(b"stub.flac\0")
+    done = earmark(tmp_path, "tags", "plan", "music", "--scanned", "--unsure", bundle=False)
+    plan = [json.loads(line) for line in (tmp_path / "earmark-tags.jsonl").read_text().splitlines()]
+    assert [(Path(entry["path"]).name, entry["action"]) for entry in plan[1:]] == [("cut.flac", "write")]
+    done = earmark(tmp_path, "tags", "plan", "music/stub.flac", "--bundle", str(place / "tiny.earmark"), bundle=False)
+    assert done.returncode == 1
+    assert b"stub.flac: " in done.stderr and b"is cut off" in done.stderr
 
 
 def test_stats_are_shown(scanned: Path) -> None:

@@ -405,6 +405,28 @@ def test_an_upgraded_catalogue_has_the_tables_of_a_new_one(old: Path, tmp_path: 
     assert tables(old) == tables(tmp_path / "new.db")
 
 
+def test_a_catalogue_of_format_2_hears_files_again_that_are_cut_off(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from earmark.library import migrations, schema
+
+    with monkeypatch.context() as patch:
+        for module in (migrations, schema):
+            patch.setattr(module, "VERSION", 2)
+        Library(old).close()
+    assert version(old) == 2
+    with sqlite3.connect(old) as connection:
+        connection.create_function("search_words", 4, lambda *_: "")
+        connection.execute("UPDATE tracks SET windows = 3, warnings = 'damaged' WHERE problem IS NULL")
+        connection.execute("UPDATE tracks SET warnings = 'damaged truncated' WHERE title = 'Jóga'")
+    with Library(old, create=False) as library:
+        windows = {os.fsdecode(path): known.windows for path, known in library._catalogue.known().items()}
+        assert windows["/m/Björk/Jóga.mp3"] == -1, "it counts as heard with too little"
+        assert sorted(windows.values())[1:] == [3, 3, 3]
+        assert [t.doubt for t in library.tracks()] == [None, None]
+    assert version(old) == VERSION
+
+
 def test_a_kill_in_the_middle_of_the_upgrade_leaves_the_old_catalogue(old: Path) -> None:
     script = """
 import os, signal, sys

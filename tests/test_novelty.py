@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from bundles import BANDS, tiny_bundle
 from earmark.bundle import load_bundle, save_bundle
+from earmark.doubt import Doubt
 from earmark.errors import EarmarkError, InputError, StoreError
 from earmark.features import MFCC, mfcc_statistics
 from earmark.folds import make_protocol
-from earmark.novelty import Classes, Doubt, Novelty, Timbres
+from earmark.novelty import Classes, Novelty, Timbres
 from earmark.predict import Classifier
 from earmark.spectrogram import MEL, fit_window, spectrogram
 from earmark.train_novelty import learn_novelty, novelty_like, set_limits

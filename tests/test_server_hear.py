@@ -188,12 +188,16 @@ def test_hostile_files_cost_a_sentence(server: Server, place: Path, name: str) -
     assert spooled(place) == []
 
 
-def test_a_truncated_file_is_heard_as_far_as_it_goes(server: Server, place: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_cut_off_is_refused_but_a_stretch_of_it_is_heard(
+    server: Server, place: Path, tmp_path: Path
+) -> None:
     cut = tmp_path / "cut.flac"
     cut.write_bytes((place / "long.flac").read_bytes()[:600_000])
-    row = send(server, cut, full=True).json()
-    assert "truncated" in row["problems"]
-    assert row["decoded"] < row["declared"]
+    for options in ({}, {"full": True}, {"windows": 1}):
+        said = send(server, cut, **options).json()
+        assert (said["status"], said["problem"]) == (422, "truncated")
+        assert "cut.flac is cut off: " in said["detail"]
+    assert send(server, cut, start=1, seconds=2).json()["decoded"] == 2.0
 
 
 def test_too_much_sound_is_refused_not_cut(server: Server, tmp_path: Path) -> None:

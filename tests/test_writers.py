@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from earmark.doubt import Doubt
 from earmark.errors import InputError, MissingExtraError
 from earmark.library.text import TableWriter, bar, bars, clock, draw_timeline, heard_part
 from earmark.library.worker import Outcome
@@ -21,13 +22,16 @@ LABELS = ("blues", "jazz", "rock")
 ODD = 'a\nb,"c" \udcff\' ü.mp3'
 
 
-def row(probabilities: dict[str, float], *, unsure: bool = False, windows: int = 2, declared: float = 240.0) -> Any:
+def row(
+    probabilities: dict[str, float], *, doubt: Doubt | None = None, windows: int = 2, declared: float = 240.0
+) -> Any:
     starts = [i * (declared - 30) / max(1, windows - 1) for i in range(windows)]
     return {
         "path": "what the worker called it",
         "label": next(iter(probabilities)),
         "confidence": next(iter(probabilities.values())),
-        "unsure": unsure,
+        "unsure": doubt is not None,
+        "doubt": None if doubt is None else str(doubt),
         "probabilities": probabilities,
         "heard": [[start, start + 30.0] for start in starts],
         "decoded": 30.0 * windows,
@@ -39,7 +43,7 @@ def row(probabilities: dict[str, float], *, unsure: bool = False, windows: int =
 
 OUTCOMES = [
     Outcome("good.mp3", row({"jazz": 0.7, "blues": 0.2, "rock": 0.1})),
-    Outcome(ODD, row({"rock": 0.4, "jazz": 0.35, "blues": 0.25}, unsure=True)),
+    Outcome(ODD, row({"rock": 0.4, "jazz": 0.35, "blues": 0.25}, doubt=Doubt.BETWEEN)),
     Outcome("bad.mp3", problem="empty", reason="bad.mp3 is empty."),
 ]
 
@@ -85,6 +89,7 @@ def test_csv_has_one_row_per_file_and_a_column_per_genre() -> None:
     assert rows[0]["p:rock"] == "", "beyond top_k"
     assert rows[0]["heard"] == "0-30 210-240"
     assert [r["unsure"] for r in rows] == ["false", "true", ""]
+    assert [r["doubt"] for r in rows] == ["", "between genres", ""]
     assert rows[2]["problem"] == "empty"
 
 
@@ -93,6 +98,7 @@ def test_parquet_has_typed_columns() -> None:
     rows = table.to_pylist()
     assert [r["label"] for r in rows] == ["jazz", "rock", None]
     assert rows[1]["unsure"] is True
+    assert [r["doubt"] for r in rows] == [None, "between genres", None]
     assert rows[0]["p:jazz"] == pytest.approx(0.7)
     assert rows[0]["heard"][1] == {"start": 210.0, "end": 240.0}
     assert rows[2]["reason"] == "bad.mp3 is empty."
@@ -129,6 +135,14 @@ def test_the_table_has_one_line_per_track_that_was_heard() -> None:
     assert lines[2].startswith("unsure")
     assert "rock 40%, jazz 35%" in lines[2], "an unsure track names its candidates"
     assert lines[2].endswith(r"a\nb,\"c\" \xff' ü.mp3".replace('\\"', '"')), "odd names stay on one line"
+
+
+def test_the_table_says_what_is_like_nothing_that_was_learnt() -> None:
+    strange, faint = (row({"rock": 0.9, "jazz": 0.06, "blues": 0.04}, doubt=d) for d in (Doubt.STRANGE, Doubt.FAINT))
+    lines = table([Outcome("hum.wav", strange), Outcome("hiss.wav", faint), OUTCOMES[0]])
+    assert "unlike anything learnt" in lines[1] and "rock" not in lines[1]
+    assert "hardly any sound" in lines[2] and "rock" not in lines[2]
+    assert len({line.index("1:00 of 4:00") for line in lines[1:]}) == 1, "the columns stay in line"
 
 
 def test_the_table_can_show_one_genre_only() -> None:

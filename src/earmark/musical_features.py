@@ -152,10 +152,10 @@ def _fine_structure(levels: NDArray[np.uint8]) -> list[Floats]:
     # In whole numbers: exact, and the sums of nine neighbours cost next to nothing.
     exact = levels.astype(np.int16)
     padded = np.pad(exact, ((4, 4), (0, 0)), mode="edge")
-    fine = 9 * exact
+    above = 9 * exact
     for first in range(9):
-        fine -= padded[first : first + len(levels)]
-    fine = fine * np.float32(_STEP_DB / 9)
+        above -= padded[first : first + len(levels)]
+    fine = above * np.float32(_STEP_DB / 9)
     pool = _averages(len(levels), _BANDS)
     return [pool @ np.abs(fine.mean(axis=1)), pool @ np.abs(np.diff(fine, axis=1)).mean(axis=1)]
 
@@ -244,7 +244,7 @@ def _dynamics(decibels: Floats, power: Floats) -> list[Floats]:
 def _powers() -> Floats:
     """(256,): power below the loudest that each level stands for."""
     decibels = np.arange(256, dtype=np.float32) * np.float32(_STEP_DB)
-    return np.power(np.float32(10), (decibels - np.float32(_RANGE_DB)) * np.float32(0.1))
+    return np.asarray(np.power(np.float32(10), (decibels - np.float32(_RANGE_DB)) * np.float32(0.1)))
 
 
 def _blocks(rows: Floats, size: int, step: int) -> Floats:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -41,14 +40,6 @@ SHRINKAGE = 0.1
 # Training clips that timbres are compared with; more are thinned out evenly.
 MOST_ROWS = 4000
 _SMALL = 1e-9
-
-
-class Doubt(StrEnum):
-    """Why an answer is unsure."""
-
-    BETWEEN = "between genres"
-    STRANGE = "unlike anything it has learnt"
-    FAINT = "hardly any sound"
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from earmark.audio import Problem, Recording, Source
 from earmark.bundle import Bundle, load_bundle
+from earmark.doubt import Doubt
 from earmark.errors import AudioError, InputError
 from earmark.features import MUSICAL, mfcc_statistics
 from earmark.hearing import Hearing
@@ -22,7 +23,7 @@ from earmark.music import Music
 from earmark.music.meter import MusicMeter
 from earmark.musical_features import musical_features
 from earmark.noise import togetherness
-from earmark.novelty import FAINT, Doubt
+from earmark.novelty import FAINT
 from earmark.prediction import Prediction, TimelinePoint
 from earmark.sound_front_end import graph_input
 from earmark.sound_input import network_input

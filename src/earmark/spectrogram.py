@@ -359,7 +359,7 @@ def _decibels(
 
 
 def _most_power(samples: NDArray[np.float32], front_end: FrontEnd, frames: NDArray[np.intp]) -> NDArray[np.float64]:
-    """What the power of each frame, rising, cannot exceed in any bin or band, shape (frames,); no transform is needed.
+    """What the power of each frame, rising, cannot exceed in any bin or band, shape (frames,), without a transform.
 
     By Parseval's theorem all bins of a frame together have `n_fft` times the energy under the window, and that is at
     most the sum of the energies of the frame's parts, each times the largest value of the squared window in it. A mel

@@ -194,6 +194,8 @@ def _show_stats(summed: Stats, where: Path) -> None:
         out.print(Text(f"Folder     {printable(root)}"), soft_wrap=True)
     share = f" ({summed.unsure / summed.tracks:.0%})" if summed.tracks else ""
     out.print(Text(f"Tracks     {summed.tracks:,}, {summed.hours:,.1f} hours; {summed.unsure:,} unsure{share}"))
+    if summed.doubts:
+        out.print(Text(f"Unsure     {', '.join(f'{count:,} {why}' for why, count in summed.doubts.items())}"))
     if summed.corrected:
         out.print(Text(f"Corrected  {summed.corrected:,} by hand (see: earmark corrections)"))
     if summed.bundle is not None:

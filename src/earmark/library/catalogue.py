@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CHUNK = 4096
 _ALL = Wanted()
 # Where the measurements of the music begin in a row.
-_MUSIC = 14 + len(Details.__slots__)
+_MUSIC = 15 + len(Details.__slots__)
 
 
 def default_catalogue() -> Path:
@@ -248,7 +248,7 @@ class Catalogue:
     def _select(self, condition: str, values: Sequence[Any]) -> Iterator[Track]:
         sql = (
             "SELECT id, path, label, confidence, unsure, probabilities, heard, seconds, problem, reason, warnings, "
-            f"removed IS NOT NULL, bundle, correction, artist, title, album, year, genre, "
+            "removed IS NOT NULL, bundle, correction, why_unsure, artist, title, album, year, genre, "
             f"{', '.join(MUSIC_FIELDS)} FROM tracks {condition}"
         )
         for row in self._all(sql, values):
@@ -265,7 +265,8 @@ class Catalogue:
                 heard=tuple((start, end) for start, end in json.loads(heard or "[]")),
                 seconds=seconds,
                 correction=row[13],
-                details=Details(*row[14:_MUSIC]),
+                doubt=row[14],
+                details=Details(*row[15:_MUSIC]),
                 music=Music(*row[_MUSIC:]),
                 problem=problem,
                 reason=reason,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from earmark.library.catalogue import Catalogue
 from earmark.library.details import Details
 from earmark.library.migrations import search_words
-from earmark.library.track import FileState
+from earmark.library.track import FileState, length_of
 from earmark.library.worker import Outcome
 from earmark.music import MUSIC_FIELDS
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from earmark.bundle import Bundle
 
 _DETAILS = Details.__slots__
-_RESULT = ("label", "confidence", "unsure", "probabilities", "heard", "seconds", "warnings", *MUSIC_FIELDS)
+_RESULT = (
+    "label", "confidence", "unsure", "why_unsure", "probabilities", "heard", "seconds", "warnings", *MUSIC_FIELDS,
+)  # fmt: skip
 
 
 class Ledger(Catalogue):
@@ -204,9 +206,10 @@ class Ledger(Catalogue):
             "label": row["label"],
             "confidence": row["confidence"],
             "unsure": int(row["unsure"]),
+            "why_unsure": row.get("doubt"),
             "probabilities": struct.pack(f"<{len(probabilities)}f", *probabilities),
             "heard": json.dumps(row["heard"]),
-            "seconds": row["declared"] if row["declared"] is not None else row["decoded"],
+            "seconds": length_of(row),
             "warnings": " ".join(row["problems"]),
             **{name: row.get(name) for name in MUSIC_FIELDS},
         }

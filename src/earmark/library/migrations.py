@@ -109,7 +109,12 @@ _SECOND = (
     f"CREATE INDEX listed_rest ON tracks (standing, year, seconds, done, path, {_FILTERS})",
     "CREATE INDEX listed_correction ON tracks (correction) WHERE correction IS NOT NULL",
 )
-_STEPS: dict[int, Sequence[str]] = {1: _SECOND}
+_THIRD = (
+    "ALTER TABLE tracks ADD COLUMN why_unsure TEXT",
+    # Files that are cut off used to be heard as far as they go; the next scan hears these again, and refuses them.
+    "UPDATE tracks SET windows = -1 WHERE problem IS NULL AND ' ' || warnings || ' ' LIKE '% truncated %'",
+)
+_STEPS: dict[int, Sequence[str]] = {1: _SECOND, 2: _THIRD}
 VERSION = 1 + len(_STEPS)
 
 

@@ -17,7 +17,7 @@ from earmark.library.index import Index
 from earmark.library.listing import Wanted
 from earmark.library.pool import Pool
 from earmark.library.prints import Print
-from earmark.library.track import Track
+from earmark.library.track import Track, length_of
 from earmark.library.worker import Outcome, Ready, Task
 from earmark.names import printable
 
@@ -142,8 +142,9 @@ def _track(number: int, outcome: Outcome) -> Track:
         label=row["label"],
         confidence=row["confidence"],
         unsure=row["unsure"],
+        doubt=row.get("doubt"),
         probabilities=row["probabilities"],
         heard=tuple((start, end) for start, end in row["heard"]),
-        seconds=row["declared"] if row["declared"] is not None else row["decoded"],
+        seconds=length_of(row),
         details=outcome.seen.details if outcome.seen else Details(),
     )

@@ -40,6 +40,8 @@ class Stats:
         That were heard and are there.
     unsure
         How many of them are unsure.
+    doubts
+        Of these, how many for which reason, most first; tracks from before the reason was kept are not counted.
     corrected
         How many of them a person named.
     genres
@@ -68,6 +70,7 @@ class Stats:
     tracks: int
     hours: float
     unsure: int
+    doubts: dict[str, int]
     corrected: int
     genres: tuple[GenreCount, ...]
     decades: tuple[tuple[int, int], ...]
@@ -106,11 +109,16 @@ def stats(catalogue: Catalogue) -> Stats:
         "SELECT problem, count(*) FROM tracks WHERE problem IS NOT NULL AND removed IS NULL "
         "GROUP BY problem ORDER BY count(*) DESC, problem"
     )
+    doubts = catalogue.select(
+        f"SELECT why_unsure, count(*) {_HEARD} AND doubt AND why_unsure IS NOT NULL GROUP BY why_unsure "
+        "ORDER BY count(*) DESC, why_unsure"
+    )
     removed = catalogue.select("SELECT count(*) FROM tracks WHERE removed IS NOT NULL")[0][0]
     return Stats(
         tracks=totals[0],
         hours=totals[1],
         unsure=totals[2],
+        doubts={str(why): int(count) for why, count in doubts},
         corrected=totals[5],
         genres=tuple(GenreCount(*row) for row in genres),
         decades=tuple((int(decade), int(count)) for decade, count in decades),

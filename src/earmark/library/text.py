@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from earmark.doubt import Doubt
 from earmark.library.worker import Outcome
 from earmark.names import printable
 
@@ -17,6 +18,8 @@ _PLAIN_SHADES = " .:+#"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LONGEST_TIMELINE = 60
 _HEARD_WIDTH = 13
+# What is nearest says nothing of a sound that is like nothing: the table says that in its place.
+_DOUBTS: dict[str | None, str] = {Doubt.STRANGE: "unlike anything learnt", Doubt.FAINT: "hardly any sound"}
 
 
 class TableWriter:
@@ -44,7 +47,8 @@ class TableWriter:
         self._timeline = timeline
         self._label = max([len("unsure"), *map(len, labels)])
         longest = sorted((len(label) + 6 for label in labels), reverse=True)
-        self._next = max(len("next"), sum(longest[: max(1, top_k - 1)]) - 2) if top_k > 1 else 0
+        doubts = max(map(len, _DOUBTS.values()))
+        self._next = max(doubts, sum(longest[: max(1, top_k - 1)]) - 2) if top_k > 1 else 0
         self._solid = can_print_blocks(stream)
         self._started = False
 
@@ -60,6 +64,7 @@ class TableWriter:
         sure = "" if row["unsure"] and self._next else f"{row['confidence']:.0%}"
         answer = "unsure" if row["unsure"] else row["label"]
         said = ", ".join(f"{label} {probability:.0%}" for label, probability in others)
+        said = _DOUBTS.get(row.get("doubt"), said)
         self._line(
             answer, sure, said, heard_part(row), printable(outcome.path), "yellow" if row["unsure"] else "bold"
         )

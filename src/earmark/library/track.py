@@ -29,6 +29,9 @@ class Track:
     label, confidence, unsure, probabilities
         As in :class:`earmark.prediction.Prediction`, probabilities falling; a track that could not be heard has
         an empty label and none.
+    doubt
+        Why it is unsure, as in :class:`earmark.predict.Prediction`; None where it is sure, and for tracks from before
+        this was kept.
     correction
         The genre that a person said it is; None if nobody did.
     music
@@ -59,6 +62,7 @@ class Track:
     warnings: tuple[str, ...] = ()
     removed: bool = False
     correction: str | None = None
+    doubt: str | None = None
     music: Music = _NO_MUSIC
 
     @property
@@ -73,7 +77,7 @@ class Track:
         if self.correction is None:
             return self
         said = {self.correction: 1.0}
-        return replace(self, label=self.correction, confidence=1.0, unsure=False, probabilities=said)
+        return replace(self, label=self.correction, confidence=1.0, unsure=False, doubt=None, probabilities=said)
 
     @property
     def name(self) -> str:
@@ -88,13 +92,19 @@ class Track:
         if self.problem is not None:
             row |= {"problem": self.problem, "reason": self.reason}
         else:
-            row |= {"label": self.label, "confidence": self.confidence, "unsure": self.unsure}
+            row |= {"label": self.label, "confidence": self.confidence, "unsure": self.unsure, "doubt": self.doubt}
             row["correction"] = self.correction
             row |= {"probabilities": dict(self.probabilities or {}), "heard": [list(h) for h in self.heard]}
             row |= self.music.to_dict()
         row["seconds"] = self.seconds
         row |= {name: getattr(self.details, name) for name in Details.__slots__}
         return row | {"warnings": list(self.warnings), "removed": self.removed}
+
+
+def length_of(row: Mapping[str, Any]) -> float:
+    """Length in seconds of a track from a prediction's row: as declared, else to the end of what was heard last."""
+    declared: float | None = row["declared"]
+    return max((end for _, end in row["heard"]), default=0.0) if declared is None else declared
 
 
 class Known(NamedTuple):

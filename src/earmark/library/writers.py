@@ -25,6 +25,7 @@ _COLUMNS = (
     "label",
     "confidence",
     "unsure",
+    "doubt",
     "heard",
     "decoded",
     "declared",

@@ -77,7 +77,7 @@ def frame_power(samples: NDArray[np.float32], n_fft: int, hop: int) -> NDArray[n
 def weighted_sums(
     samples: NDArray[np.float32], n_fft: int, hop: int, weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """``frame_power(...) @ weights``, (frames, k), without ever holding all of the spectra; weights are not below 0."""
+    """``frame_power(...) @ weights``, (frames, k), for weights of 0 or more; never holds all of the spectra."""
     result = np.empty((len(_frames(samples, n_fft, hop)), weights.shape[1]), np.float32)
     groups = filter_groups(weights.T, weights.dtype)
     for place, power in power_blocks(samples, n_fft, hop):

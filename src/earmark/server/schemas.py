@@ -181,6 +181,7 @@ class TrackRow(BaseModel):
     label: str
     confidence: float
     unsure: bool
+    doubt: str | None = Field(description="Why it is unsure; null for tracks that were heard before this was kept.")
     probabilities: dict[str, float]
     heard: list[Pair]
     seconds: float | None
@@ -244,6 +245,7 @@ class StatsAnswer(BaseModel):
     tracks: int
     hours: float
     unsure: int
+    doubts: dict[str, int] = Field(description="Unsure tracks by the reason.")
     corrected: int
     genres: list[GenreRow]
     decades: list[Pair]
@@ -295,6 +297,7 @@ TRACK: dict[str, Any] = {
     "label": "jazz",
     "confidence": 0.71,
     "unsure": False,
+    "doubt": None,
     "probabilities": {"jazz": 0.71, "blues": 0.2, "classical": 0.09},
     "heard": [[0.0, 30.0], [72.0, 102.0], [144.0, 174.0]],
     "seconds": 174.0,

@@ -90,7 +90,7 @@ def compose(recipe: Sequence[Operation], source: BinaryIO, target: BinaryIO | No
 
 
 def makes(recipe: Sequence[Operation], source: BinaryIO, result: BinaryIO) -> bool:
-    """Whether a recipe makes from ``source`` exactly the bytes of ``result``: a comparison takes a sixth of hashing."""
+    """Whether a recipe makes from ``source`` exactly the bytes of ``result``; that is quicker told than hashed."""
     result.seek(0)
     for operation in recipe:
         if isinstance(operation, bytes):

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from earmark.doubt import Doubt
 from earmark.errors import EarmarkError, InputError
 from earmark.library.tags.check import require_mutagen
 from earmark.library.tags.edit import Editor, Wanted
@@ -138,7 +139,7 @@ def decide(
         return now, HAS_ONE
     label, confidence, is_unsure, probabilities = _facts(prediction)
     if is_unsure and not options.unsure:
-        return now, f"unsure ({label} {confidence:.2f})"
+        return now, f"unsure ({label} {confidence:.2f}{_doubt(prediction)})"
     ranked = sorted(probabilities.items(), key=lambda item: -item[1]) or [(label, confidence)]
     limits = (0.0, FURTHER) if options.threshold is None else (options.threshold, options.threshold)
     chosen = [(name, p) for i, (name, p) in enumerate(ranked[: options.top_k]) if p >= limits[min(i, 1)]]
@@ -234,6 +235,12 @@ def _facts(prediction: Answer) -> tuple[str, float, bool, dict[str, float]]:
         return label, confidence, unsure, {str(name): float(p) for name, p in dict(raw).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError("A prediction needs a label, a confidence and probabilities.") from error
+
+
+def _doubt(prediction: Answer) -> str:
+    """Why a prediction is unsure, where that is not plain from its probabilities."""
+    said = prediction.get("doubt") if isinstance(prediction, Mapping) else getattr(prediction, "doubt", None)
+    return "" if said in (None, Doubt.BETWEEN) else f"; {said}"
 
 
 def _fields(prediction: Answer, model: str | None) -> dict[str, str]:
