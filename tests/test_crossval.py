@@ -121,9 +121,7 @@ def test_a_run_tells_everything(tmp_path: Path) -> None:
 
 def test_side_by_side_gives_the_same_numbers(tmp_path: Path) -> None:
     protocol = make_protocol(blobs(), "random10", folds=3)
-    alone, together = (
-        crossval(blobs(), SMALL, protocol, tmp_path / str(jobs), jobs=jobs, calibrate=True) for jobs in (1, 2)
-    )
+    alone, together = (crossval(blobs(), SMALL, protocol, tmp_path / str(jobs), jobs=jobs) for jobs in (1, 2))
     assert outcome(alone.folder) == outcome(together.folder)
     assert alone.leaks == together.leaks
     assert all(test.passed is not False for test in together.leaks)
