@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from earmark.report.anatomy_seeds_view import markdown_over, sentences_over
 from earmark.run_scores import accuracy, best_epochs, fold_accuracies, matching_epochs
 from page_checks import Page
 
-FOLDS = 4
+FOLDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_steps_come_from_the_figures_of_the_runs(found: Anatomy) -> None:
 
 
 def test_a_kept_model_learns_shuffled_labels_by_heart(dataset: Dataset, tmp_path: Path) -> None:
-    more = explain(dataset, tmp_path, epochs=12, folds=FOLDS, jobs=1, learning_rate=3e-3, claim=Claim(0.1, 0.9))
+    more = explain(dataset, tmp_path, epochs=12, folds=4, jobs=1, learning_rate=3e-3, claim=Claim(0.1, 0.9))
     kept, honest = (by_key(more.conditions[0])[key] for key in ("kept", "honest"))
     assert kept.shuffled > 0.85
     assert honest.shuffled < 0.75
@@ -120,9 +121,14 @@ def test_the_page_is_whole_and_its_sentences_follow_the_figures(found: Anatomy) 
     assert text != page.text
 
 
-def test_over_seeds_every_figure_is_a_mean_and_agreement_is_counted(dataset: Dataset, tmp_path: Path) -> None:
+def test_over_seeds_every_figure_is_a_mean_and_agreement_is_counted(
+    dataset: Dataset, found: Anatomy, folder: Path, tmp_path: Path
+) -> None:
     options = {"epochs": 3, "folds": FOLDS, "jobs": 1, "claim": Claim(0.5, 0.9, False)}
+    # What is there of a seed is read.
+    shutil.copytree(folder, tmp_path / "seed-0")
     over = explain_seeds(dataset, tmp_path, [0, 4], **options)
+    assert over.experiments[0].to_dict() == found.to_dict()
     assert over.seeds == (0, 4)
     assert explain(dataset, tmp_path / "seed-4", seed=4, **options).to_dict() == over.experiments[1].to_dict()
     for key in ("honest", "kept", "best-fold"):

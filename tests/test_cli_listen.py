@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from bundles import tiny_bundle
+from commands import command
 from earmark import Classifier, InputError
 from earmark.audio.pcm import ENCODINGS, PcmStream
 from earmark.cli import app
@@ -36,7 +37,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def listen(data: bytes, bundle: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, "--bundle", str(bundle), *options], input=data, capture_output=True, timeout=60)
+    done = command("listen", "--bundle", str(bundle), *options, stdin=data)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -107,8 +108,8 @@ def test_what_cannot_be_heard_is_said(
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_answers_come_while_the_sound_comes_and_ctrl_c_sums_up(bundle: Path) -> None:
     data = np.round(piece(1, 3.0) * 32767).astype("<i2").tobytes()
-    command = [*COMMAND, "--bundle", str(bundle), "-r", str(RATE), "-f", "jsonl"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    words = [*COMMAND, "--bundle", str(bundle), "-r", str(RATE), "-f", "jsonl"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdin is not None
         assert running.stdout is not None
         running.stdin.write(data)

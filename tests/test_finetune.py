@@ -65,6 +65,12 @@ def _fit(backbone: Backbone, training: FineTuneConfig = TRAINING, **options: obj
     return fit_convnet(NETWORK, training, clips, targets, 2, seed=5, backbone=backbone, **options)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def whole(backbone: Backbone) -> FittedConvNet:
+    """A training that nothing came between."""
+    return _fit(backbone)
+
+
 def test_it_learns_what_can_be_learnt(backbone: Backbone) -> None:
     training = replace(TRAINING, epochs=12, learning_rate=3e-3)
     held, wanted = _clips(20, seed=9)
@@ -76,21 +82,21 @@ def test_it_learns_what_can_be_learnt(backbone: Backbone) -> None:
     assert fitted.curves[-1].validation_accuracy >= 0.9
 
 
-def test_the_same_seed_gives_the_same_weights_and_validation_clips_change_nothing(backbone: Backbone) -> None:
-    first = _fit(backbone)
-    second = _fit(backbone, validation=_clips(6, seed=3))
-    assert first.initial_weights == second.initial_weights
-    assert first.final_weights == second.final_weights
+def test_the_same_seed_gives_the_same_weights_and_validation_clips_change_nothing(
+    backbone: Backbone, whole: FittedConvNet
+) -> None:
+    again = _fit(backbone, validation=_clips(6, seed=3))
+    assert again.initial_weights == whole.initial_weights
+    assert again.final_weights == whole.final_weights
     clips, targets = _clips()
     other = fit_convnet(NETWORK, TRAINING, clips, targets, 2, seed=6, backbone=backbone)
-    assert other.final_weights != first.final_weights
-    assert other.initial_weights != first.initial_weights
+    assert other.final_weights != whole.final_weights
+    assert other.initial_weights != whole.initial_weights
 
 
 def test_a_killed_training_resumes_to_the_same_weights(
-    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backbone: Backbone, whole: FittedConvNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = _fit(backbone)
     monkeypatch.setattr(finetune, "CHECKPOINT_SECONDS", 0.0)
     checkpoint = tmp_path / "fold.safetensors"
 
@@ -119,12 +125,11 @@ def test_a_checkpoint_of_another_training_or_a_torn_one_is_refused(
         _fit(backbone, replace(TRAINING, epochs=2), checkpoint=checkpoint)
 
 
-def test_frozen_stages_stay_as_they_were(backbone: Backbone) -> None:
+def test_frozen_stages_stay_as_they_were(backbone: Backbone, whole: FittedConvNet) -> None:
     fresh = new_convnet(NETWORK, backbone, 2, seed=5)
-    fitted = _fit(backbone)
     for name, value in fresh.frozen.state_dict().items():
-        assert torch.equal(value, fitted.network.frozen.state_dict()[name])
-    assert not torch.equal(fresh.tuned[-1].convolution.weight, fitted.network.tuned[-1].convolution.weight)
+        assert torch.equal(value, whole.network.frozen.state_dict()[name])
+    assert not torch.equal(fresh.tuned[-1].convolution.weight, whole.network.tuned[-1].convolution.weight)
 
 
 @pytest.mark.parametrize("frozen", [0, 18])

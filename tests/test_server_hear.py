@@ -20,6 +20,7 @@ import soundfile
 
 import earmark
 from bundles import LABELS, tiny_bundle
+from commands import command
 from earmark.library.worker import DEFAULT_WINDOWS
 from earmark.server.options import HearOptions
 from music import RATE, piece
@@ -54,7 +55,6 @@ def spooled(place: Path) -> list[Path]:
     return [path for path in (place / "spool").rglob("*") if path.is_file() and path.name != "lock"]
 
 
-# The command line takes a second for each, so that few have to show much.
 OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"timeline": True, "top_k": 2}, ["--timeline", "--top-k", "2"]),
     ({"windows": 1, "timeline": True}, ["--timeline", "--windows", "1"]),
@@ -64,9 +64,10 @@ OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
 @pytest.mark.parametrize(("options", "arguments"), OPTIONS)
 def test_three_faces_one_answer(server: Server, place: Path, options: dict[str, Any], arguments: list[str]) -> None:
     names = ["long.flac", "short.mp3"]
-    command = [sys.executable, "-c", "from earmark.cli import main; main()", "classify", *names, *arguments]
-    command += ["--format", "json", "--bundle", "tiny.earmark", "--jobs", "1"]
-    rows = json.loads(subprocess.run(command, capture_output=True, cwd=place, check=True).stdout)
+    words = ["classify", *names, *arguments, "--format", "json", "--bundle", "tiny.earmark", "--jobs", "1"]
+    done = command(*words, cwd=place)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
     full = options.get("timeline", False) and "windows" not in options
     classifier = earmark.Classifier(place / "tiny.earmark")
     for name, row in zip(names, rows, strict=True):

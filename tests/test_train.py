@@ -66,7 +66,9 @@ def test_train_then_classify(music, weights, tmp_path, capsys, monkeypatch) -> N
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("EARMARK_BACKBONE", str(weights))
     out = tmp_path / "my.earmark"
-    code, shown, errors = run(capsys, monkeypatch, "train", music, "-o", out, "--epochs", 30, "--jobs", 1)
+    code, shown, errors = run(
+        capsys, monkeypatch, "train", music, "-o", out, "--epochs", 15, "--folds", 2, "--jobs", 1
+    )
     assert code == 1, "one file could not be used"
     assert "broken" in errors
     assert "Next: earmark classify" in shown
