@@ -259,8 +259,8 @@ def _examine_mp4(content: Content, file: Bytes, head: bytes, size: int) -> Conte
 
 
 def _examine_asf(content: Content, file: Bytes, head: bytes, size: int) -> Content:
-    # File Properties Object of the ASF specification (section 3.2), by bytes from its start: at 40 the file's size, at
-    # 64 the length in tenths of microseconds, at 80 what of that passes before the beginning, in milliseconds.
+    # File Properties Object of the ASF specification (section 3.2). By bytes from its start: at 40 the file's size,
+    # at 64 the length in tenths of microseconds, at 80 what of that passes before the beginning, in milliseconds.
     at = head.find(b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65")
     if at < 0:
         return content
