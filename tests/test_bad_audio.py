@@ -273,6 +273,13 @@ def test_what_is_cut_off_is_refused_unless_hardly_anything_is_missing(tmp_path: 
         assert ending(0.7, start=8, seconds=8) == "truncated"
 
 
+def test_a_cut_wma_says_how_long_it_was(tmp_path: Path) -> None:
+    whole = make(tmp_path, by_name("asf"), music(20, RATE, 1))
+    cut = tmp_path / "cut.wma"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 3])
+    assert audio.probe(cut).seconds == pytest.approx(audio.probe(whole).seconds, abs=0.2)
+
+
 @pytest.mark.parametrize("kind", [by_name(name) for name in ENDLESS] + [by_name("mp3", "mp2")], ids=lambda k: k.id)
 def test_what_tells_no_length_is_never_too_short(tmp_path: Path, kind: Kind) -> None:
     data = make(tmp_path, kind, music(20, RATE, 1)).read_bytes()

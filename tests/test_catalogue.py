@@ -143,6 +143,15 @@ def test_copies_and_moves_take_along_what_is_known(ledger: Ledger) -> None:
     assert sum(len(numbers) for numbers, *_ in ledger.sounds(1)) == 2
 
 
+def test_a_new_name_may_lie_about_the_format_or_stop_lying(ledger: Ledger) -> None:
+    number = ledger.write(outcome("/m/a.mp3"), STATE, bundle=1, windows=3)
+    ledger.copy(number, "/m/copy.ogg", STATE, Details(), misnamed=True)
+    assert [t.warnings for t in ledger.tracks()] == [("truncated",), ("truncated", "wrong-suffix")]
+    ledger.move(number, "/m/b.flac", STATE, Details(), misnamed=True)
+    ledger.move(number, "/m/b.mp3", STATE, Details())
+    assert [t.warnings for t in ledger.tracks()] == [("truncated",), ("truncated", "wrong-suffix")]
+
+
 def test_every_change_is_noticed(ledger: Ledger) -> None:
     states = [ledger.state]
     number = ledger.write(outcome("/m/a.mp3"), STATE, bundle=1, windows=3)

@@ -52,6 +52,8 @@ class Content:
         Whether the length that a reader finds can be believed.
     offset
         Bytes of tags in front that the readers must not see.
+    seconds
+        Length that the structure gives, where a reader would only guess it.
     """
 
     container: Container
@@ -60,6 +62,7 @@ class Content:
     whole: bool | None = None
     declares: bool = True
     offset: int = 0
+    seconds: float | None = None
 
 
 WAV = Container("wav", "WAV", "wav", (".wav", ".wave", ".bwf", ".rf64"), True)

@@ -152,6 +152,8 @@ class Recording:
         )
 
     def _declared(self) -> float | None:
+        if self._content.seconds is not None:
+            return self._content.seconds
         if self._reader.frames is None:
             return None
         seconds = self._reader.frames / self._reader.rate

@@ -259,7 +259,8 @@ def _examine_mp4(content: Content, file: Bytes, head: bytes, size: int) -> Conte
 
 
 def _examine_asf(content: Content, file: Bytes, head: bytes, size: int) -> Content:
-    # File Properties Object of the ASF specification (section 3.2): the file size stands 40 bytes behind its start.
+    # File Properties Object of the ASF specification (section 3.2). By bytes from its start: at 40 the file's size,
+    # at 64 the length in tenths of microseconds, at 80 what of that passes before the beginning, in milliseconds.
     at = head.find(b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65")
     if at < 0:
         return content
@@ -267,7 +268,10 @@ def _examine_asf(content: Content, file: Bytes, head: bytes, size: int) -> Conte
     (flags,) = struct.unpack("<I", head[at + 88 : at + 92])
     if flags & 1 or not length:
         return content
-    return replace(content, whole=size >= length)
+    ticks, _, before = struct.unpack("<QQQ", head[at + 64 : at + 88])
+    # FFmpeg guesses the length of a file that is shorter than its header says from what is there.
+    seconds = None if size >= length else ticks / 1e7 - before / 1e3
+    return replace(content, whole=size >= length, seconds=seconds if seconds and seconds > 0 else None)
 
 
 def _examine_avi(content: Content, file: Bytes, head: bytes, size: int) -> Content:

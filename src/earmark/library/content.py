@@ -58,8 +58,8 @@ def sound_stretch(file: BinaryIO) -> tuple[int, int]:
             start, end = _chunk(file, start, size, "<" if head[:4] == b"RIFF" else ">") or (start, end)
         elif head[:4] == b"OggS":
             start = _first_sound_page(file, start) or start
-    except struct.error:
-        # Cut off within a header: the whole file speaks for itself.
+    except (struct.error, OverflowError, ValueError, OSError):
+        # Cut off within a header, or sent to a place beyond all files: the whole file speaks for itself.
         start, end = 0, size
     return (start, end) if 0 <= start < end <= size else (0, size)
 
@@ -113,6 +113,8 @@ def _atom(file: BinaryIO, size: int) -> tuple[int, int] | None:
     found: tuple[int, int] | None = None
     position = 0
     for _ in range(_STEPS):
+        if position >= size:
+            break
         file.seek(position)
         head = file.read(16)
         if len(head) < 8:

@@ -111,14 +111,13 @@ class Ledger(Catalogue):
             self._changed()
         return int(number)
 
-    def move(self, number: int, path: str, state: FileState, details: Details) -> None:
-        """A track is found under a new name, with what was known of it."""
+    def move(self, number: int, path: str, state: FileState, details: Details, *, misnamed: bool = False) -> None:
+        """A track is found under a new name, with what was known of it; the name may lie about the format."""
         with self.writing():
             # Something else, of no use any more, may be noted under the new name.
             self._connection.execute("DELETE FROM tracks WHERE path = ? AND id != ?", (os.fsencode(path), number))
-            self._update(
-                number, {"path": os.fsencode(path), **state._asdict(), "removed": None, **_details(details, path)}
-            )
+            changes = {"path": os.fsencode(path), **state._asdict(), "removed": None, **_details(details, path)}
+            self._update(number, changes | {"warnings": self._warnings(number, misnamed)})
 
     def touch(self, number: int, state: FileState, details: Details | None = None) -> None:
         """A track's file is there with the sound that it had; its tags, if given, may be new."""
@@ -129,7 +128,7 @@ class Ledger(Catalogue):
                 changes |= _details(details, path)
             self._update(number, changes)
 
-    def copy(self, number: int, path: str, state: FileState, details: Details) -> None:
+    def copy(self, number: int, path: str, state: FileState, details: Details, *, misnamed: bool = False) -> None:
         """A second file holds the same sound as a known track: what is known counts for it, too."""
         fresh: dict[str, Any] = {
             "path": os.fsencode(path),
@@ -150,7 +149,7 @@ class Ledger(Catalogue):
                 "INSERT INTO sounds SELECT ?, embedding, timbre, print FROM sounds WHERE track = ?",
                 (new, number),
             )
-            self._changed()
+            self._update(new, {"warnings": self._warnings(number, misnamed)})
 
     def set_aside(self, number: int) -> None:
         """Give a track a name that no file can have, until :meth:`move` or :meth:`drop_set_aside`."""
@@ -213,6 +212,15 @@ class Ledger(Catalogue):
             "warnings": " ".join(row["problems"]),
             **{name: row.get(name) for name in MUSIC_FIELDS},
         }
+
+    def _warnings(self, number: int, misnamed: bool) -> str:
+        """What is wrong with a track's file, where it goes by another name."""
+        # The package of sound loads NumPy, which most commands on a catalogue do without.
+        from earmark.audio.problems import Problem
+
+        (said,) = self._one("SELECT warnings FROM tracks WHERE id = ?", (number,))
+        others = [code for code in (said or "").split() if code != Problem.WRONG_SUFFIX]
+        return " ".join([*others, *([Problem.WRONG_SUFFIX] if misnamed else [])])
 
     def _update(self, number: int, values: Mapping[str, Any]) -> None:
         changes = ", ".join(f"{name} = :{name}" for name in values)

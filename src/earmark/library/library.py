@@ -356,7 +356,8 @@ class Library:
         """
         from earmark.library.map_page import map_page
 
-        return map_page(self.map_points(progress=progress), title=title)
+        # Not all tracks at once: the page needs little of each.
+        return map_page(self._map_points(progress), title=title)
 
     def map_points(self, *, progress: Progress = silent) -> list[tuple[Track, tuple[float, float]]]:
         """What :meth:`map_page` draws: tracks and their places (x, y) in the unit square, by path.
@@ -366,14 +367,20 @@ class Library:
         InputError
             If nothing was scanned yet.
         """
+        return list(self._map_points(progress))
+
+    def _map_points(self, progress: Progress) -> Iterator[tuple[Track, tuple[float, float]]]:
         from earmark.library.index import open_index
         from earmark.library.layout import layout
 
         index = open_index(self._catalogue, progress=progress)
-        places = layout(index.vectors, progress=progress).tolist()
+        places = layout(index.vectors, progress=progress)
         rows = {number: row for row, number in enumerate(index.numbers.tolist())}
-        tracks = (track for track in self._catalogue.tracks() if track.id in rows)
-        return [(track, tuple(places[rows[track.id]])) for track in tracks]
+        del index
+        for track in self._catalogue.tracks():
+            if track.id in rows:
+                x, y = places[rows[track.id]].tolist()
+                yield track, (x, y)
 
     def _start(
         self,

@@ -283,10 +283,10 @@ class _Scan:
             return
         self._set_aside(path, seen)
         if os.path.lexists(place):
-            self._catalogue.copy(number, path, errand.state, seen.details)
+            self._catalogue.copy(number, path, errand.state, seen.details, misnamed=seen.misnamed)
             self.report.copied += 1
         else:
-            self._catalogue.move(number, path, errand.state, seen.details)
+            self._catalogue.move(number, path, errand.state, seen.details, misnamed=seen.misnamed)
             self._known.pop(os.fsencode(place), None)
             self._sounds[seen.content] = number, path
             self.report.moved += 1

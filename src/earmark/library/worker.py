@@ -90,10 +90,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a file is, before it is heard."""
+    """What a file is, before it is heard: its content key, its tags, and whether its suffix is another format's."""
 
     content: bytes
     details: Details
+    misnamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,8 @@ def main() -> None:
 
 def look(path: str) -> Seen | None:
     """Content key and tags of a file; None if it cannot be read, for hearing to say why."""
+    from earmark.audio.containers import suffix_fits
+    from earmark.audio.sniff import sniff
     from earmark.library.content import content_key
     from earmark.library.details import read_details
 
@@ -193,8 +196,11 @@ def look(path: str) -> Seen | None:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            return Seen(content_key(file), read_details(file))
-    except (OSError, MemoryError):
+            content = sniff(file, file.seek(0, os.SEEK_END))
+            misnamed = content is not None and not suffix_fits(os.path.basename(path), content.container)  # noqa: PTH119
+            return Seen(content_key(file), read_details(file), misnamed)
+    except Exception:
+        # Whatever a hostile file does to those who look at its tags; hearing it is tried all the same.
         return None
 
 
