@@ -137,6 +137,8 @@ def test_a_timeline_is_drawn_and_hears_all(place: Path) -> None:
     ("arguments", "words"),
     [
         (["classify", "empty"], "no sound files"),
+        (["classify", "none.mp3"], "none.mp3 does not exist"),
+        (["classify", "none.mp3", "none.flac"], "None of the 2 files"),
         (["classify", GOOD[0], "--bundle", "none.earmark"], "no bundle"),
         (["errors", "--catalogue", "none.db"], "earmark scan"),
         (["similar", GOOD[0], "--catalogue", "none.db"], "earmark scan"),

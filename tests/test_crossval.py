@@ -72,6 +72,11 @@ def test_what_cannot_be_dealt_is_said_with_what_would_do() -> None:
     assert set(PROTOCOLS) == {"random10", "artist5", "fault-filtered", "holdout", "leave-one-group-out"}
 
 
+def test_one_genre_is_nothing_to_learn() -> None:
+    with pytest.raises(InputError, match="have one label, 'genre0'; learning needs at least 2 genres"):
+        make_protocol(blobs(12, 1), "random10", folds=2)
+
+
 def test_a_fold_file_is_followed_and_its_faults_are_named(tmp_path: Path) -> None:
     data = blobs(clips=12)
     path = tmp_path / "mine.csv"

@@ -20,10 +20,15 @@ _UMASK = os.umask(0o022)
 os.umask(_UMASK)
 
 
+DISK_FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""Errors that more space cures: no space left, a limit on the size of files, a quota."""
+
+
 def _explain(error: OSError, path: Path) -> InputError:
-    if error.errno == errno.ENOSPC:
+    if error.errno in DISK_FULL:
         return InputError(
-            f"The disk is full: {path} was not written. Free some space and run the same command again."
+            f"The disk is full, or a limit on file sizes is reached: {path} was not written. Free some space and run "
+            "the same command again."
         )
     reason = error.strerror or str(error)
     return InputError(f"{path} cannot be written ({reason}). Choose another place or change its permissions.")

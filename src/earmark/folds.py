@@ -115,6 +115,11 @@ def make_protocol(
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise InputError("Give at least one seed, each once.")
+    if len(dataset.labels) < 2:
+        raise InputError(
+            f"All clips of {dataset.name} have one label, {''.join(dataset.labels)!r}; learning needs at least 2 genres. "
+            "A dataset is a folder with a folder of sound files for each."
+        )
     name = str(protocol) if protocol is not None else default_protocol(dataset)
     if folds is not None and name not in (RANDOM, GROUPED):
         raise InputError(
@@ -212,9 +217,10 @@ def _check_folds(dataset: Dataset, folds: int, counts: Counter[int], what: str) 
         raise InputError(f"Cross-validation needs at least 2 folds, not {folds}.")
     label, smallest = min(counts.items(), key=lambda item: (item[1], item[0]))
     if smallest < 2:
+        other = f", or use --protocol {RANDOM} (optimistic)" if what == "groups" else ""
         raise InputError(
             f"The genre {dataset.labels[label]!r} has {smallest} of the {what} that folds are made of; at least 2 "
-            "are needed, one to train and one to test. Add clips or leave that genre out."
+            f"are needed, one to train and one to test. Add clips or leave that genre out{other}."
         )
     return dataset.labels[label], smallest
 

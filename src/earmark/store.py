@@ -13,7 +13,6 @@ complete. The index is text, one line per row: a CRC-32 of the line's JSON, a sp
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import os
@@ -27,12 +26,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from earmark.errors import InputError, StoreError
-from earmark.files import write_json
+from earmark.files import DISK_FULL, write_json
 from earmark.locks import exclusive
 
 FORMAT = 1
 _SYNC_EVERY = 64
-_DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def cache_folder() -> Path:
@@ -305,7 +303,7 @@ class ArrayStore:
         )
 
     def _cannot_write(self, error: OSError) -> InputError:
-        if error.errno in _DISK_FULL:
+        if error.errno in DISK_FULL:
             return InputError(
                 f"The disk is full, or a limit on file sizes is reached: the store {self.folder} kept "
                 f"{len(self._order)} rows. Free some space and run the same command again; it goes on from there."

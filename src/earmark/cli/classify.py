@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -124,12 +125,25 @@ def classify(
         found = list(find_inputs(paths, stdin=stdin, nul=null))
         if not found:
             raise InputError("There are no sound files in what was named.")
+        _refuse_if_nowhere(found)
         with _destination(output, chosen) as stream:
             tally = _Tally(len(found))
             _hear(found, pool, count, _Sink(stream, chosen, pool, top_k, timeline), tally)
     tally.say()
     if tally.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+def _refuse_if_nowhere(found: Sequence[Input]) -> None:
+    """One wrong name among many is listed as failed; where no name leads anywhere there is nothing to start with."""
+    from earmark.audio import printable
+
+    if any(os.path.lexists(item.path) for item in found if item.problem != "missing"):
+        return
+    first = printable(found[0].path)
+    if len(found) == 1:
+        raise InputError(f"{first} does not exist. Check the path.")
+    raise InputError(f"None of the {len(found)} files that were named exists, the first is {first}. Check the paths.")
 
 
 def _format(form: Format | None, output: Path | None) -> Format:
