@@ -117,8 +117,8 @@ def make_protocol(
         raise InputError("Give at least one seed, each once.")
     if len(dataset.labels) < 2:
         raise InputError(
-            f"All clips of {dataset.name} have one label, {''.join(dataset.labels)!r}; learning needs at least 2 genres. "
-            "A dataset is a folder with a folder of sound files for each."
+            f"All clips of {dataset.name} have one label, {''.join(dataset.labels)!r}; learning needs at least 2 "
+            "genres. A dataset is a folder with a folder of sound files for each."
         )
     name = str(protocol) if protocol is not None else default_protocol(dataset)
     if folds is not None and name not in (RANDOM, GROUPED):
