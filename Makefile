@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/earmark classify runs/sounds
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses 2 -m "not browser"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not browser"
 	@echo "The page's tests were left out: they drive a real Chromium, and make test-browser runs them."
 
 # axe comes inside a package that would pull in another browser's driver; only its script is wanted.

@@ -174,19 +174,14 @@ def test_a_run_without_predictions_still_has_a_page(tmp_path: Path) -> None:
     assert "accuracy, 95% interval" not in found.text
 
 
-def test_a_thousand_clips_stay_small_and_quick(tmp_path: Path) -> None:
-    import time
-
+def test_a_thousand_clips_stay_small(tmp_path: Path) -> None:
     thumbnails = np.random.default_rng(0).integers(0, 256, (1000, 64, 160), dtype=np.uint8)
     clips = simulated_clips(GENRES, 100, 3)
     run = load_run(
         simulate(tmp_path / "run", clips=clips, thumbnails=thumbnails, repeats=2, folds=10, epochs=60, skill=1.5)
     )
-    began = time.perf_counter()
-    html = report_html(run)
     # Random noise is the worst that a PNG can meet.
-    assert len(html) < 1_500_000
-    assert time.perf_counter() - began < 5
+    assert len(report_html(run)) < 1_500_000
 
 
 def test_writing_is_atomic_and_goes_where_it_should(tmp_path: Path) -> None:

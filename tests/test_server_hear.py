@@ -292,12 +292,10 @@ def test_a_slow_upload_is_given_up(server: Server, place: Path) -> None:
         time.sleep(2)
         yield b"def"
 
-    begun = time.monotonic()
     answer = server.client.post(
         "/v1/classify", content=body(), headers={"content-type": "multipart/form-data; boundary=b"}
     )
     assert answer.status_code == 408
-    assert time.monotonic() - begun < 10
     assert spooled(place) == []
 
 
@@ -377,9 +375,8 @@ def test_overload_is_told_at_once(place: Path, tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         _until(lambda: server.context.inside == 2)
-        begun = time.monotonic()
         refused = send(server, place / "short.mp3")
-        assert time.monotonic() - begun < 2
+        assert not answers, "it waited for those before it"
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
         assert server.client.get("/v1/ready").status_code == 503
