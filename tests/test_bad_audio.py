@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from earmark import audio
 from earmark.audio import Check, Problem, Recording
+from earmark.audio.mpeg import breaks_off
 from earmark.audio.readers import mix
 from earmark.errors import AudioError
 from sounds import KINDS, RATE, Kind, by_name, make, music, spectrum_peak, tone, write
@@ -650,3 +651,17 @@ print("after", file=sys.stderr)
     done = run(code, path)
     assert done.stdout.strip() == "damaged"
     assert done.stderr == "heard\nafter\n"
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k.container == "adts"], ids=lambda k: k.id)
+def test_a_cut_anywhere_in_a_frame_is_told(tmp_path: Path, kind: Kind) -> None:
+    """Also within the next header, as far as its sync word is there; at the end of a frame nothing is missing."""
+    data = make(tmp_path, kind, music(2, RATE, 1)).read_bytes()
+    ends = [0]
+    while len(data) - ends[-1] >= 7:
+        at = ends[-1]
+        ends.append(at + ((data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5))
+    assert ends[-1] == len(data)
+    for more in range(9):
+        found = breaks_off(data[: ends[-5] + more])
+        assert found == (more >= 2), more

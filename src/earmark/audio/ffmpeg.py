@@ -110,7 +110,9 @@ class AvReader:
         if self._stream.duration and self._stream.time_base:
             return round(float(self._stream.duration * self._stream.time_base) * self.rate)
         if self._container.duration:
-            self.promised = len(self._container.streams.audio) + len(self._container.streams.video) == 1
+            # FLV has no second sound; of a file cut within a tag FFmpeg 8.1 believes the opposite.
+            sounds = 1 if self._content.container.name == "flv" else len(self._container.streams.audio)
+            self.promised = sounds + len(self._container.streams.video) == 1
             return round(self._container.duration * self.rate / av.time_base)
         return None
 

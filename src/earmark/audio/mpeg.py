@@ -14,6 +14,8 @@ import struct
 from typing import Final, Literal, NamedTuple
 
 _CHAIN: Final = 3
+# Bytes of the longest header.
+_HEADER: Final = 7
 
 # Kilobits per second by (MPEG version 1, layer).
 _BIT_RATES: dict[tuple[bool, int], tuple[int, ...]] = {
@@ -54,7 +56,7 @@ class _Frame(NamedTuple):
 
 def _frame(data: bytes, at: int) -> _Frame | None:
     """The frame that begins at a place, or None."""
-    header = data[at : at + 7]
+    header = data[at : at + _HEADER]
     if len(header) < 4:
         return None
     if header[0] == 0x0B and header[1] == 0x77:
@@ -136,7 +138,8 @@ def breaks_off(tail: bytes) -> bool:
         at += frame.length
         if at > len(tail):
             return True
-    return False
+    # Or in the middle of a header, which is told by its sync word.
+    return 2 <= len(tail) - at < _HEADER and tail[at : at + 2] == tail[found.start : found.start + 2]
 
 
 def promised(frame: bytes) -> tuple[int, int]:
