@@ -161,7 +161,7 @@ def _say_report(report: ScanReport, where: Path) -> None:
         (report.again, "heard again"),
         (report.failed, "failed"),
         (report.moved, "moved"),
-        (report.copied, "copies of known ones"),
+        (report.copied, "copy of a known one" if report.copied == 1 else "copies of known ones"),
         (report.retagged, "with new tags only"),
         (report.returned, "back again"),
         (report.removed, "gone"),

@@ -212,7 +212,7 @@ def _compare(
 ) -> Entry:
     now = _now(editor, options)
     if not _is_open(now, options, vocabulary):
-        return Entry(path, "leave", HAS_ONE, editor.format, editor.genres, editor.genres)
+        return Entry(path, "leave", HAS_ONE, editor.format, now, now)
     answer = source() if callable(source) else source
     genres, why = decide(now, answer, options, vocabulary)
     after = editor.genres if genres == now else editor.stored(genres, options.separator)
@@ -220,7 +220,7 @@ def _compare(
     if options.fields and (options.unsure or not _facts(answer)[2]):
         fields = _fields(answer, options.model)
     if not editor.differs(Wanted(after, fields)):
-        return Entry(path, "leave", why, editor.format, editor.genres, after)
+        return Entry(path, "leave", why, editor.format, now, now)
     return Entry(path, "write", why, editor.format, editor.genres, after, fields, tuple(editor.notes))
 
 
