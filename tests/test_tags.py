@@ -7,6 +7,8 @@ import os
 import stat
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -466,6 +468,36 @@ def test_full_disk_stops_with_everything_in_order(tmp_path: Path, monkeypatch: p
     assert second.read_bytes() == content("bare.flac")
     report = tags.apply(plan)
     assert (report.already, report.done) == ([str(first)], [str(second)])
+
+
+def test_stopping_begins_nothing_more(tmp_path: Path) -> None:
+    places = [tmp_path / str(number) for number in range(30)]
+    for place in places:
+        place.mkdir()
+    paths = [make("none.mp3", place) for place in places]
+    plan = tags.plan([(path, ROCK) for path in paths])
+
+    def stop(step: Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tags.apply(plan, progress=stop)
+    written = [path for path in paths if path.read_bytes() != content("none.mp3")]
+    assert 1 <= len(written) < len(paths)
+    time.sleep(0.2)
+    assert written == [path for path in paths if path.read_bytes() != content("none.mp3")]
+    report = tags.apply(plan)
+    assert (len(report.already), len(report.done)) == (len(written), len(paths) - len(written))
+
+
+def test_a_file_that_a_plan_names_twice_is_written_once(tmp_path: Path) -> None:
+    path = make("none.mp3", tmp_path)
+    plan = tags.plan([(path, ROCK)])
+    twice = replace(plan, entries=plan.entries * 2)
+    report = tags.apply(twice, journal=tmp_path / "journal")
+    assert (report.done, report.already, report.complete) == ([str(path)], [str(path)], True)
+    assert tags.undo(tmp_path / "journal").done == [str(path)]
+    assert path.read_bytes() == content("none.mp3")
 
 
 def test_a_really_full_disk(tmp_path: Path) -> None:

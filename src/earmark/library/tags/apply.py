@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -115,17 +116,19 @@ def apply(
             except TagError as error:
                 return error
 
-        for number, (entry, became) in enumerate(zip(entries, _side_by_side(write, len(entries), jobs), strict=True)):
-            if isinstance(became, TagError):
-                wrong = report.skipped if isinstance(became, ChangedError) else report.failed
-                wrong.append((entry.path, str(became)))
-            else:
-                (report.done if became else report.already).append(entry.path)
-            progress(Step("writing tags", number + 1, len(entries)))
+        # Closed at once by whatever happens here, such as Ctrl-C: nothing more is begun then.
+        with contextlib.closing(_side_by_side(write, len(entries), jobs)) as results:
+            for number, (entry, became) in enumerate(zip(entries, results, strict=True), 1):
+                if isinstance(became, TagError):
+                    wrong = report.skipped if isinstance(became, ChangedError) else report.failed
+                    wrong.append((entry.path, str(became)))
+                else:
+                    (report.done if became else report.already).append(entry.path)
+                progress(Step("writing tags", number, len(entries)))
     return report
 
 
-def _side_by_side(work: Callable[[int], _T], count: int, jobs: int) -> Iterator[_T]:
+def _side_by_side(work: Callable[[int], _T], count: int, jobs: int) -> Generator[_T]:
     """What the work gives for 0 to count - 1, in that order; after an error nothing more is begun."""
     if min(jobs, count) < 2:
         yield from map(work, range(count))
