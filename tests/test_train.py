@@ -107,7 +107,7 @@ def test_reproduce_gives_the_reports_table(tmp_path: Path) -> None:
         (["train", "gtzan", "--backbone", "./none"], "config.json"),
         (["train", "gtzan", "--model", "resnet"], "There is no model called 'resnet'"),
         (["model", "summary", "--labels", "0"], "at least one genre"),
-        (["classify", "x.mp3", "--bundle", "none.earmark"], "no bundle at none.earmark"),
+        (["classify", __file__, "--bundle", "none.earmark"], "no bundle at none.earmark"),
         (["frobnicate"], "No such command"),
         (["report", "nowhere"], "nowhere"),
     ],

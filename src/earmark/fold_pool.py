@@ -122,6 +122,8 @@ class _Tracker:
         self.total = sum(one.share * len(one.folds) for one in passes)
         self.done: set[_Place] = set()
         self.parts: dict[_Place, float] = {}
+        # Worker processes take some seconds to start.
+        self._tell("")
 
     def step(self, place: _Place, step: Step) -> None:
         # A worker's last steps may arrive behind its result.
