@@ -145,6 +145,11 @@ def test_the_table_says_what_is_like_nothing_that_was_learnt() -> None:
     assert len({line.index("1:00 of 4:00") for line in lines[1:]}) == 1, "the columns stay in line"
 
 
+def test_the_table_leaves_out_genres_of_no_probability() -> None:
+    lines = table([Outcome("a.wav", row({"rock": 0.99, "jazz": 0.006, "blues": 0.004}))])
+    assert "jazz 1%  " in lines[1] and "blues" not in lines[1]
+
+
 def test_the_table_can_show_one_genre_only() -> None:
     lines = table(OUTCOMES, top_k=1)
     assert lines[0].split() == ["GENRE", "HEARD", "TRACK"]

@@ -63,7 +63,8 @@ class TableWriter:
         others = (others + ranked[1:])[: max(0, self._top_k - 1)]
         sure = "" if row["unsure"] and self._next else f"{row['confidence']:.0%}"
         answer = "unsure" if row["unsure"] else row["label"]
-        said = ", ".join(f"{label} {probability:.0%}" for label, probability in others)
+        # "0%" of a genre says nothing.
+        said = ", ".join(f"{label} {probability:.0%}" for label, probability in others if probability > 0.005)
         said = _DOUBTS.get(row.get("doubt"), said)
         self._line(
             answer, sure, said, heard_part(row), printable(outcome.path), "yellow" if row["unsure"] else "bold"
