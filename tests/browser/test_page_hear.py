@@ -154,7 +154,7 @@ def test_the_csv_is_that_of_the_command_line(heard: Page, song: Path) -> None:
     assert ours[0] == theirs[0]
     [mine], [other] = csv.DictReader(ours), csv.DictReader(theirs)
     assert Path(other.pop("path")).name == mine.pop("path")
-    for name in ("label", "heard", "problems", "bundle", "unsure", "key"):
+    for name in ("label", "heard", "problems", "bundle", "unsure", "doubt", "key"):
         assert mine[name] == other[name]
     assert float(mine["tempo"]) == float(other["tempo"])
 

@@ -13,7 +13,7 @@ export function saveJson(results, name) {
 }
 
 const MUSIC = ["tempo", "tempo_confidence", "beat_strength", "key", "key_confidence", "loudness", "loudness_range", "dynamics"];
-const COLUMNS = ["path", "label", "confidence", "unsure", "heard", "decoded", "declared", "problems", ...MUSIC, "problem", "reason", "bundle"];
+const COLUMNS = ["path", "label", "confidence", "unsure", "doubt", "heard", "decoded", "declared", "problems", ...MUSIC, "problem", "reason", "bundle"];
 
 /** The columns of `earmark classify --format csv`: one table, whichever way the music was heard. */
 export function saveCsv(results, name, { bundle } = {}) {
