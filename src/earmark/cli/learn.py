@@ -285,11 +285,12 @@ def model_summary(
     if labels < 1:
         raise InputError(f"A model needs at least one genre, not {labels}.")
     head = new_head(HeadConfig(model), FEATURES, labels, seed=0)  # type: ignore[arg-type]
-    found = summarise(load_backbone(backbone), head)
+    loaded = load_backbone(backbone)
+    found, weights = summarise(loaded, head), loaded.fingerprint()
     if format_ == "json":
         import json
 
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        typer.echo(json.dumps(found.to_dict() | {"weights": weights}, indent=2))
         return
     from rich.table import Table
 
@@ -305,6 +306,7 @@ def model_summary(
     out.print(f"Total params: {found.total:,}")
     out.print(f"Trainable params: {found.trainable:,}")
     out.print(f"Non-trainable params: {found.frozen:,}")
+    out.print(f"Fingerprint of the backbone's weights: {weights}")
 
 
 def whole_numbers(text: str) -> list[int]:
