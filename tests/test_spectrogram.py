@@ -337,7 +337,7 @@ def test_the_block_size_changes_nothing(front_end: FrontEnd, monkeypatch: pytest
     # A product of another shape may be summed in another order: that shows in single precision only.
     ties = 5 if front_end.scale == "columns" else 0
     for block in (1, 7, 50, 5000):
-        monkeypatch.setattr(module, "_BLOCK", block)
+        monkeypatch.setattr(module, "BLOCK", block)
         difference = np.abs(spectrogram(samples, front_end).astype(int) - expected)
         assert difference.max() <= 1
         assert np.count_nonzero(difference) <= ties

@@ -24,8 +24,8 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from earmark.errors import InputError
+from earmark.filters import BLOCK, filter_groups, mel_filters
 from earmark.front_end import MEL, REPORT, FrontEnd
-from earmark.products import MOST
 
 __all__ = [
     "MEL",
@@ -40,8 +40,6 @@ __all__ = [
 
 # librosa's floor under the logarithm (power 1e-10, which is amplitude 1e-5 squared).
 _AMIN = 1e-10
-# Frames worked on at a time: few enough for the cache, many enough that a call costs little.
-_BLOCK = 64
 # Parts of a frame by whose energies its power is bounded: more make the bound tighter and take longer.
 _PARTS = 16
 
@@ -173,69 +171,10 @@ def frame_power(samples: NDArray[np.float32], front_end: FrontEnd, frames: NDArr
 
 
 @lru_cache(maxsize=16)
-def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
-    """Triangular mel filters of equal area, equal to ``librosa.filters.mel`` with its defaults.
-
-    Slaney's scale (Auditory Toolbox, 1998): linear up to 1 kHz, 200/3 Hz a mel; above, 27 mels to a factor of 6.4.
-
-    Returns
-    -------
-    Shape (n_mels, n_fft // 2 + 1), read-only. With many bands and a short transform the lowest may be all zeros.
-    """
-    linear, knee, step = 200 / 3, 1000.0, math.log(6.4) / 27
-    nyquist = sample_rate / 2
-    top = nyquist / linear if nyquist < knee else knee / linear + math.log(nyquist / knee) / step
-    mels = np.linspace(0, top, n_mels + 2)
-    edges = np.where(mels < knee / linear, mels * linear, knee * np.exp(step * (mels - knee / linear)))
-    width = np.diff(edges)
-    distance = edges[:, None] - np.fft.rfftfreq(n_fft, 1 / sample_rate)
-    filters = np.zeros((n_mels, n_fft // 2 + 1), np.float32)
-    # librosa rounds to float32 before it scales by the area; the last bit follows it.
-    filters[:] = np.maximum(0, np.minimum(-distance[:-2] / width[:-1, None], distance[2:] / width[1:, None]))
-    filters *= (2 / (edges[2:] - edges[:-2]))[:, None]
-    filters.flags.writeable = False
-    return filters
-
-
-@lru_cache(maxsize=16)
 def _filter_groups(
     sample_rate: int, n_fft: int, n_mels: int, precision: np.dtype[Any]
 ) -> tuple[tuple[slice, slice, NDArray[Any]], ...]:
     return filter_groups(mel_filters(sample_rate, n_fft, n_mels), precision)
-
-
-def filter_groups(
-    filters: NDArray[np.float32], precision: np.dtype[Any]
-) -> tuple[tuple[slice, slice, NDArray[Any]], ...]:
-    """Neighbouring filters as (bands, bins, weights (bins, bands)), without the bins where all are zero.
-
-    Each group is as large as a product with a block of 64 frames may be without OpenBLAS starting threads for it.
-
-    Parameters
-    ----------
-    filters
-        (bands, bins), 0 or more.
-    precision
-        Of the weights.
-    """
-    n_mels = len(filters)
-    used = filters > 0
-    first = np.argmax(used, axis=1)
-    last = np.where(used.any(axis=1), filters.shape[1] - np.argmax(used[:, ::-1], axis=1), 1)
-    groups = []
-    band = 0
-    while band < n_mels:
-        sizes = np.arange(1, n_mels - band + 1)
-        lowest = np.minimum.accumulate(first[band:])
-        highest = np.maximum.accumulate(last[band:])
-        # So small that no threads are started; the filters' zeros left in the groups are few.
-        fitting = int(np.count_nonzero(sizes * (highest - lowest) * _BLOCK <= MOST))
-        size = max(fitting, 1)
-        bins = slice(int(lowest[size - 1]), int(highest[size - 1]))
-        weights = np.ascontiguousarray(filters[band : band + size, bins].T, precision)
-        groups.append((slice(band, band + size), bins, weights))
-        band += size
-    return tuple(groups)
 
 
 @lru_cache(maxsize=16)
@@ -278,9 +217,9 @@ def _frame_blocks(
     """Windowed frames (m, n_fft) in one buffer that is filled again for each block, with their places in `frames`."""
     n_fft, hop_length = front_end.n_fft, front_end.hop_length
     window = _hann(n_fft).astype(precision)
-    buffer = np.empty((min(_BLOCK, len(frames)), n_fft), window.dtype)
-    for first in range(0, len(frames), _BLOCK):
-        wanted = frames[first : first + _BLOCK]
+    buffer = np.empty((min(BLOCK, len(frames)), n_fft), window.dtype)
+    for first in range(0, len(frames), BLOCK):
+        wanted = frames[first : first + BLOCK]
         start = int(wanted[0]) * hop_length - n_fft // 2
         stop = int(wanted[-1]) * hop_length + n_fft // 2
         piece = samples[max(start, 0) : max(stop, 0)]
@@ -314,7 +253,7 @@ def _power(
 ) -> NDArray[np.float32]:
     """Power of the frames asked for, which rise, shape (frames, bins)."""
     result = np.empty((len(frames), front_end.bins), np.float32)
-    power = np.empty((min(_BLOCK, len(frames)), front_end.n_fft // 2 + 1), precision)
+    power = np.empty((min(BLOCK, len(frames)), front_end.n_fft // 2 + 1), precision)
     spectra = np.empty(power.shape, np.result_type(precision, np.complex64))
     bands = np.empty((len(power), front_end.bins), precision) if front_end.kind == "mel" else power
     with np.errstate(over="ignore", invalid="ignore"):

@@ -11,10 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from earmark.spectrogram import filter_groups
-
-# Frames transformed at a time: few enough for the processor's cache.
-_BLOCK = 64
+from earmark.filters import BLOCK, filter_groups
 
 
 def frame_length(seconds: float, sample_rate: int) -> int:
@@ -50,11 +47,11 @@ def power_blocks(samples: NDArray[np.float32], n_fft: int, hop: int) -> Iterator
     """
     frames = _frames(samples, n_fft, hop)
     window = _window(n_fft)
-    rows = np.empty((min(_BLOCK, len(frames)), n_fft), np.float32)
+    rows = np.empty((min(BLOCK, len(frames)), n_fft), np.float32)
     spectra: NDArray[Any] = np.empty((len(rows), n_fft // 2 + 1), np.complex64)
     power = np.empty(spectra.shape, np.float32)
-    for first in range(0, len(frames), _BLOCK):
-        block = frames[first : first + _BLOCK]
+    for first in range(0, len(frames), BLOCK):
+        block = frames[first : first + BLOCK]
         count = len(block)
         np.multiply(block, window, out=rows[:count])
         # Only with this norm does NumPy transform float32 in float32.

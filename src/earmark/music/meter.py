@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.filters import mel_filters
 from earmark.music import Music
 from earmark.music.frames import frame_length, weighted_sums
 from earmark.music.key import key_of, pitch_classes
@@ -19,7 +20,6 @@ from earmark.music.loudness import (
 )
 from earmark.music.onset import band_decibels, onset_envelope
 from earmark.music.tempo import periodicity, tempo_of
-from earmark.spectrogram import mel_filters
 
 _FRAME_SECONDS = 0.046
 _BANDS = 32
