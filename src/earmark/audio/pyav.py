@@ -1,4 +1,4 @@
-"""Opening files with PyAV and reading their tags, the same with all its versions from 14 on."""
+"""Opening files with PyAV and reading their tags, the same with versions 18 and 19."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Final, cast
 import av
 from av.container import InputContainer
 
+from earmark.audio.containers import Content
 from earmark.audio.sniff import sniff
 
 # From 19 on tags are always decoded so, and the argument is an error; before, it has to be asked for.
@@ -20,10 +21,15 @@ def open_input(file: Any, demuxer: str | None, timeout: float | None = None) -> 
     return cast(InputContainer, av.open(file, "r", format=demuxer, timeout=timeout, **extra))
 
 
-def read_tags(file: BinaryIO) -> dict[str, str]:
+def read_tags(file: BinaryIO, content: Content | None = None) -> dict[str, str]:
     """The tags of an open sound file as FFmpeg names them; empty where they cannot be read.
 
     Bytes that are no UTF-8 come as U+FFFD.
+
+    Parameters
+    ----------
+    content
+        What the file is, where that is known already.
 
     Notes
     -----
@@ -32,7 +38,7 @@ def read_tags(file: BinaryIO) -> dict[str, str]:
     others with the container.
     """
     try:
-        content = sniff(file, file.seek(0, os.SEEK_END))
+        content = content or sniff(file, file.seek(0, os.SEEK_END))
         if content is None:
             return {}
         file.seek(0)

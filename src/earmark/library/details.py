@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from earmark.audio.containers import Content
 
 # More is no title but an accident or an attack; it would make every listing unreadable.
 _LONGEST = 500
@@ -47,11 +50,14 @@ def details_from(tags: Mapping[str, str]) -> Details:
     return Details(year=year, **{field: first(names) for field, names in _NAMES.items()})
 
 
-def read_details(file: BinaryIO) -> Details:
-    """Read the tags of an open sound file; what cannot be read says nothing."""
+def read_details(file: BinaryIO, content: Content | None = None) -> Details:
+    """Read the tags of an open sound file; what cannot be read says nothing.
+
+    `content` is what the file is, where that is known already.
+    """
     from earmark.audio.pyav import read_tags
 
-    return details_from(read_tags(file))
+    return details_from(read_tags(file, content))
 
 
 def _clean(value: str) -> str:

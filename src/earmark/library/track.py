@@ -30,8 +30,8 @@ class Track:
         As in :class:`earmark.prediction.Prediction`, probabilities falling; a track that could not be heard has
         an empty label and none.
     doubt
-        Why it is unsure, as in :class:`earmark.predict.Prediction`; None where it is sure, and for tracks from before
-        this was kept.
+        Why it is unsure, as in :class:`earmark.prediction.Prediction`; None where it is sure, and for tracks from
+        before this was kept.
     correction
         The genre that a person said it is; None if nobody did.
     music

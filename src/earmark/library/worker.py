@@ -198,7 +198,7 @@ def look(path: str) -> Seen | None:
                 return None
             content = sniff(file, file.seek(0, os.SEEK_END))
             misnamed = content is not None and not suffix_fits(os.path.basename(path), content.container)  # noqa: PTH119
-            return Seen(content_key(file), read_details(file), misnamed)
+            return Seen(content_key(file), read_details(file, content), misnamed)
     except Exception:
         # Whatever a hostile file does to those who look at its tags; hearing it is tried all the same.
         return None
