@@ -36,24 +36,28 @@ def main() -> None:
     parser.add_argument("folds", type=Path)
     parser.add_argument("--backbone", help="folder with MobileNetV2's ImageNet weights")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--jobs", type=int, help="folds side by side")
+    parser.add_argument("--kept", type=Path, help="folder of trained networks, as scripts/make_record.py leaves it")
     chosen = parser.parse_args()
     dataset, backbone = load_dataset(chosen.mel), load_backbone(chosen.backbone)
-    learner = FusedLearner(FineTuneLearner(backbone=chosen.backbone))
     protocol = make_protocol(dataset, "artist5", seeds=[0])
 
     def tell(step: Step) -> None:
         print(f"{step.task}: {step.done} of {step.total} {step.note}", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
+        # The folds' bundles hold the networks that cross-validation has trained.
+        kept = chosen.kept or Path(folder) / "networks"
+        learner = FusedLearner(FineTuneLearner(backbone=chosen.backbone, kept=kept))
         bundle, run = train(
             dataset, OUT, backbone=backbone, learner=learner, protocol=protocol, runs=Path(folder) / "run", seed=0,
-            device=chosen.device, progress=tell,
+            jobs=chosen.jobs, device=chosen.device, progress=tell,
         )  # fmt: skip
         print(run.metrics["accuracy"] if run.metrics else "")
-    export = export_of(learner, backbone, *front_end_of(dataset).shape)
-    write_fold_bundles(
-        dataset, learner, protocol, chosen.folds, export, like=bundle, device=chosen.device, progress=tell
-    )
+        export = export_of(learner, backbone, *front_end_of(dataset).shape)
+        write_fold_bundles(
+            dataset, learner, protocol, chosen.folds, export, like=bundle, device=chosen.device, progress=tell
+        )
     # What is unlike anything learnt is told by what the folds' models make of clips that they never heard.
     add_novelty(OUT, chosen.folds, dataset, progress=tell)
     made = load_bundle(OUT)

@@ -31,7 +31,6 @@ from earmark.varied_machine import VariedMachine
 
 # Cheapest first, so that a stopped making leaves as many finished runs as it can.
 MODELS = ("majority", "nearest", "mel-logistic", "mfcc-svm", "musical-svm", "tl-cnn", "tl-cnn-gru")
-TUNED = (FineTuneLearner(), FineTuneLearner(members=2))
 MACHINE = VariedMachine()
 PROTOCOLS = ("artist5", "fault-filtered", "random10")
 SEEDS = (0, 1, 2)
@@ -81,7 +80,9 @@ class Maker:
             alone = self._found_or_learnt(MACHINE, protocol, SEEDS, f"{MACHINE.name}-{protocol}")
             if alone is not None:
                 self.note(alone, began)
-        for learner in TUNED:
+        # The first member of two is the single network: it is trained once for both.
+        kept = self.folder / "networks"
+        for learner in (FineTuneLearner(kept=kept), FineTuneLearner(members=2, kept=kept)):
             for protocol in PROTOCOLS:
                 began = time.monotonic()
                 run = self._found_or_learnt(learner, protocol, seeds, f"{learner.name}-{protocol}")

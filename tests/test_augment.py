@@ -8,12 +8,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.augment import RANGE_DB, blank, crop, rescale, vary, warp
+from earmark.augment import RANGE_DB, blank, crop, distort, rescale, vary, warp
 from earmark.errors import InputError
 from earmark.models.convnet_config import AugmentConfig
+from earmark.robustness.distortions import clip as cut_off
+from earmark.spectrogram import MEL, spectrogram
 
 NOTHING = AugmentConfig(
-    amount=1, stretch=0, pitch=0, contrast=0, tilt=0, equaliser=0, noise=0, band_limit=0, masks=0, mixup=0
+    amount=1,
+    stretch=0,
+    pitch=0,
+    contrast=0,
+    tilt=0,
+    equaliser=0,
+    noise=0,
+    band_limit=0,
+    distortion=0,
+    masks=0,
+    mixup=0,
 )
 
 
@@ -86,6 +98,45 @@ def test_a_band_limit_silences_what_lies_above_and_nothing_below() -> None:
     assert torch.allclose(kept[:, :28], torch.ones(16, 28), atol=1e-4)
     assert torch.all(kept[:, 1:] - kept[:, :-1] <= 1e-5)
     assert float(kept[:, -1].median()) < 0.2
+
+
+def test_distortion_adds_as_much_power_as_it_says_near_the_sound_and_leaves_the_rest() -> None:
+    decibels = torch.full((2, 64, 20), -120.0)
+    decibels[:, 20] = 0.0
+    found = distort(decibels, torch.tensor([1.0, 0.0]), torch.full((2,), -10.0), torch.zeros(2))
+    assert torch.allclose(found[1], decibels[1], atol=1e-3)
+    power, before = 10 ** (found[0] / 10), 10 ** (decibels[0] / 10)
+    assert torch.allclose((power - before).sum(dim=0), torch.full((20,), 0.1), rtol=0.03)
+    assert float(found[0, 25, 0]) > -30 > float(found[0, 60, 0])
+
+
+def test_distortion_brings_soft_moments_nearer_to_the_loudest() -> None:
+    decibels = torch.zeros(1, 8, 4)
+    decibels[:, :, 1] = -40.0
+    found = distort(decibels, torch.ones(1), torch.full((1,), -60.0), torch.full((1,), 0.5))
+    assert torch.allclose(found[0, :, 0], torch.zeros(8), atol=0.01)
+    assert torch.allclose(found[0, :, 1], torch.full((8,), -20.0), atol=0.01)
+
+
+def test_distortion_looks_like_samples_that_were_cut_off() -> None:
+    random = np.random.default_rng(0)
+    time = np.arange(MEL.window_samples) / MEL.sample_rate
+    sound = sum(
+        np.sin(2 * np.pi * pitch * time + random.uniform(0, 6)) / pitch for pitch in (110.0, 277.0, 830.0, 2500.0)
+    )
+    sound = (sound * (1.2 + np.sin(2 * np.pi * 1.5 * time))).astype(np.float32)
+    clean, cut = (torch.from_numpy(spectrogram(x, MEL))[None].float() / 255 for x in (sound, cut_off(sound, 12)))
+    decibels = RANGE_DB * (clean - 1)
+    made = rescale(distort(decibels, torch.ones(1), torch.full((1,), -12.0), torch.full((1,), 0.3)))
+    assert float((made - cut).abs().mean()) < 0.7 * float((clean - cut).abs().mean())
+
+
+def test_a_clip_is_varied_as_before_where_none_is_distorted() -> None:
+    pictures = _pictures()
+    plain, some = AugmentConfig(amount=1), AugmentConfig(amount=1, distortion=0.5)
+    same = (vary(pictures, _chance(), plain) - vary(pictures, _chance(), some)).abs().amax(dim=(1, 2)) < 1e-6
+    assert bool(same.any())
+    assert not bool(same.all())
 
 
 def test_a_click_comes_earlier_when_played_faster_and_a_tone_moves_up() -> None:

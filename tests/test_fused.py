@@ -235,3 +235,36 @@ def test_a_fused_bundle_hears(fitted: FittedFusion, tmp_path: Path) -> None:
         np.exp(fitted.log_probabilities(picture[None])[0]),
         atol=0.03,
     )
+
+
+def test_a_kept_network_is_found_again_and_only_by_the_same_training(tmp_path: Path) -> None:
+    from transformers import MobileNetV2Config, MobileNetV2Model
+
+    torch.set_num_threads(1)
+    MobileNetV2Model(MobileNetV2Config()).save_pretrained(tmp_path / "weights")
+    clips, targets = _clips(18)
+    learner = FineTuneLearner(
+        ConvNetConfig(TimeHeadConfig("mean")), FineTuneConfig(epochs=2, batch_size=6, crop_columns=32),
+        backbone=str(tmp_path / "weights"), kept=tmp_path / "networks",
+    )  # fmt: skip
+    steps: list[object] = []
+    first = learner.fit(clips, targets, LABELS, seed=0, progress=steps.append)
+    assert len(steps) == 2
+    again = learner.fit(clips, targets, LABELS, seed=0, progress=steps.append)
+    assert len(steps) == 2
+    assert again.final_weights == first.final_weights
+    assert [row.train_loss for row in again.curves] == [row.train_loss for row in first.curves]
+    # Two members begin with the single network, and train the other one alone.
+    both = replace(learner, members=2).fit(clips, targets, LABELS, seed=0, progress=steps.append)
+    assert len(steps) == 4
+    assert both.members[0].final_weights == first.members[0].final_weights
+    others = [
+        replace(learner, training=replace(learner.training, label_smoothing=0.0)).fit(clips, targets, LABELS, seed=0),
+        learner.fit(clips, np.roll(targets, 1), LABELS, seed=0),
+        learner.fit(clips, targets, LABELS, seed=5),
+    ]
+    assert len({first.final_weights, *(other.final_weights for other in others)}) == 4
+    assert len(list((tmp_path / "networks").glob("*.safetensors"))) == 5
+    plain = replace(learner, kept=None)
+    assert plain.describe() == learner.describe()
+    assert plain.fit(clips, targets, LABELS, seed=0).final_weights == first.final_weights

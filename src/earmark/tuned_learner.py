@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +55,10 @@ class FineTuneLearner:
         What it learns from: the dataset's spectrograms, uint8 (n, bins, columns).
     title
         What to call it in tables; empty: ``tuned-`` and the head's kind, and how many there are.
+    kept
+        A folder for trained networks, made if need be: whoever trains the same network on the same clips again, a
+        cross-validation after another or a bundle after it, finds it there, with the curves of the first time. A
+        training that was stopped goes on there. Delete it at any time. None: nothing is kept.
     """
 
     network: ConvNetConfig = field(default_factory=ConvNetConfig)
@@ -62,6 +67,7 @@ class FineTuneLearner:
     backbone: str | None = None
     feature: str = SPECTROGRAM
     title: str = ""
+    kept: Path | None = None
 
     def __post_init__(self) -> None:
         if self.members < 1:
@@ -74,7 +80,7 @@ class FineTuneLearner:
         return self.title or f"tuned-{self.network.head.kind}{several}"
 
     def describe(self) -> dict[str, Any]:
-        """All settings that decide the numbers; where the weights lie is not one of them."""
+        """All settings that decide the numbers; where weights lie and are kept is not one of them."""
         return {
             "name": self.name, "feature": self.feature, "members": self.members,
             "network": self.network.to_dict(), "training": self.training.to_dict(),
@@ -114,7 +120,12 @@ class FineTuneLearner:
             # Recording a step takes as long as dozens of them: it is done once for all folds and members.
             loop = _loop(self.network, self.training, labels, features.shape[1])
         fitted = []
-        kept = [_part(checkpoint, member, self.members) for member in range(self.members)]
+        if self.kept is not None and start_from is None:
+            kept: list[Path | None] = [
+                self._place(each, features, targets, labels, device) for each in self.seeds(seed)
+            ]
+        else:
+            kept = [_part(checkpoint, member, self.members) for member in range(self.members)]
         epochs = self.training.epochs
         for member, each in enumerate(self.seeds(seed)):
             before = member * epochs
@@ -134,17 +145,27 @@ class FineTuneLearner:
                     validation=validation,
                     start_from=start_from.members[member].network if start_from is not None else None,
                     checkpoint=kept[member],
-                    keep=self.members > 1,
+                    keep=self.members > 1 or self.kept is not None,
                     device=device,
                     loop=loop,
                     progress=tell,
                 )
             )
-        if self.members > 1:
+        if self.members > 1 and self.kept is None:
             for path in kept:
                 if path is not None:
                     path.unlink(missing_ok=True)
         return FittedMembers(tuple(fitted))
+
+    def _place(self, seed: int, features: Features, targets: Targets, labels: int, device: str) -> Path:
+        """Where the network of a seed, trained on these clips, is kept."""
+        assert self.kept is not None
+        self.kept.mkdir(parents=True, exist_ok=True)
+        settings = [self.network.to_dict(), self.training.to_dict(), seed, labels, device, features.shape]
+        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        key.update(np.ascontiguousarray(features).data)
+        key.update(np.ascontiguousarray(targets, "<i8").data)
+        return self.kept / f"{key.hexdigest()[:32]}.safetensors"
 
     def quick(self) -> FineTuneLearner:
         """One member, a fifth of the epochs, at least three."""

@@ -114,6 +114,8 @@ class AugmentConfig:
         Share of varied clips that get a noise floor, 20 to 60 dB below the maximum and of any slope.
     band_limit
         Share of varied clips that lose everything above a frequency, as coding and old recordings do.
+    distortion
+        Share of varied clips that are distorted as by samples cut off at full scale.
     masks
         How many stretches of bands and as many of columns are blanked (Park et al., SpecAugment, 2019).
     mask_bands, mask_columns
@@ -130,13 +132,14 @@ class AugmentConfig:
     contrast: float = 0.1
     noise: float = 0.25
     band_limit: float = 0.15
+    distortion: float = 0.0
     masks: int = 1
     mask_bands: int = 24
     mask_columns: int = 24
     mixup: float = 0.3
 
     def __post_init__(self) -> None:
-        for name in ("amount", "noise", "band_limit"):
+        for name in ("amount", "noise", "band_limit", "distortion"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"The augmentation {name} is a share from 0 to 1, not {getattr(self, name)}.")
         if not 0 <= self.stretch < 0.5:
