@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ MAGIC = [
     b"",
 ]
 MAGIC += [b"\x00\x00\x00\x18ftypM4A "]
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+MAGIC += [ASF, ASF + struct.pack("<QIH", 60, 1, 0x201) + bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850")]
 
 
 @settings(deadline=None, max_examples=150)
