@@ -484,9 +484,9 @@ def test_stopping_begins_nothing_more(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tags.apply(plan, progress=stop)
+        tags.apply(plan, jobs=4, progress=stop)
     written = [path for path in paths if path.read_bytes() != content("none.mp3")]
-    assert 1 <= len(written) < len(paths)
+    assert 1 <= len(written) <= 9, "no more than were waiting for their turn"
     time.sleep(0.2)
     assert written == [path for path in paths if path.read_bytes() != content("none.mp3")]
     report = tags.apply(plan)

@@ -6,8 +6,9 @@ import contextlib
 import datetime
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,8 @@ from earmark.library.tags.plan_file import Entry, Plan
 from earmark.library.tags.rewrite import ChangedError, restore, state_of, temporary_beside, write_tags
 from earmark.progress import Progress, Step, silent
 
-JOBS = 2
-"""Files that are written side by side: one is read and hashed while another waits for the disk."""
+JOBS = 4
+"""Files that are written side by side: some are read and hashed while others wait for the disk."""
 _T = TypeVar("_T")
 
 
@@ -136,8 +137,18 @@ def _side_by_side(work: Callable[[int], _T], count: int, jobs: int) -> Generator
     if min(jobs, count) < 2:
         yield from map(work, range(count))
         return
+    waiting: deque[Future[_T]] = deque()
     with ThreadPoolExecutor(min(jobs, count)) as pool:
-        yield from pool.map(work, range(count))
+        try:
+            for place in range(count):
+                waiting.append(pool.submit(work, place))
+                if len(waiting) > 2 * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def undo(journal: Path | str | None = None, *, jobs: int = JOBS, progress: Progress = silent) -> Report:
