@@ -51,6 +51,8 @@ def _encode(
     with av.open(str(path), "w", format=container, options=options) as out:
         out.metadata.update(metadata)
         stream = out.add_stream(codec, rate=rate)
+        if codec == "wmav2":  # refuses what PyAV asks for by itself
+            stream.bit_rate = 96_000
         stream.layout = "mono"
         stream.format = next(iter(av.Codec(codec, "w").audio_formats))
         resampler = av.AudioResampler(format=stream.format, layout="mono", rate=rate)
@@ -379,6 +381,39 @@ def with_co64(data: bytes) -> bytes:
 
 FASTSTART = ("movflags", "+faststart")
 
+
+def asf_object(kind: str, data: bytes) -> bytes:
+    """An object of ASF, its kind as 32 hexadecimal digits in the order in which they stand."""
+    return bytes.fromhex(kind) + struct.pack("<Q", 24 + len(data)) + data
+
+
+def _rich_wma() -> bytes:
+    """Values that are no texts, a picture, fields in the extension, padding, and an index behind the sound."""
+    data = encoded("asf", "wmav2", metadata=(("title", TITLE), ("artist", "Artist")))
+    length, count = struct.unpack("<QI", data[16:28])
+    values = b""
+    picture = b"\x03" + struct.pack("<I", len(PICTURE)) + "image/png\0\0".encode("utf-16-le") + PICTURE
+    for name, kind, value in (
+        ("WM/TrackNumber", 3, struct.pack("<I", 7)),
+        ("wm/genre", 0, "Pop\0".encode("utf-16-le")),
+        ("IsVBR", 2, struct.pack("<I", 1)),
+        ("WM/Picture", 1, picture),
+    ):
+        named = f"{name}\0".encode("utf-16-le")
+        values += struct.pack("<H", len(named)) + named + struct.pack("<HH", kind, len(value)) + value
+    holder = "40a4d0d207e3d21197f000a0c95ea850"
+    place, start = data.index(bytes.fromhex(holder), 0, length), 0
+    start = place + 24
+    size = int.from_bytes(data[place + 16 : start], "little")
+    (number,) = struct.unpack("<H", data[start : start + 2])
+    merged = struct.pack("<H", number + 4) + data[start + 2 : place + size] + values
+    padding = asf_object("74d40618dfca0945a4ba9aabcb96aae8", bytes(500))
+    header = data[30:place] + asf_object(holder, merged) + data[place + size : length] + padding
+    index = asf_object("90080033b1e5cf1189f400a0c90349cb", bytes(24) + struct.pack("<II", 1, 0))
+    head = data[:16] + struct.pack("<QI", 30 + len(header), count + 1) + data[28:30]
+    return head + header + data[length:] + index
+
+
 MAKERS: dict[str, Callable[[], bytes]] = {
     "id3v24.mp3": lambda: _mp3(id3(4, rich_frames(4) + bytes(200))),
     "id3v23.mp3": lambda: _mp3(id3(3, rich_frames(3, b"\x01\xff\xfeP\x00o\x00p\x00") + bytes(200))),
@@ -417,6 +452,11 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "old-genre.m4a": lambda: _old_genre(_mp4("aac", b"Po", FASTSTART)),
     "bare.m4a": lambda: encoded("ipod", "aac", (FASTSTART, ("fflags", "+bitexact"))),
     "fragments.mp4": lambda: _fragmented(genre="Pop", title=TITLE, artist="Artist"),
+    "bare.wma": lambda: encoded("asf", "wmav2"),
+    "tagged.wma": lambda: encoded(
+        "asf", "wmav2", metadata=(("genre", "Pop"), ("title", TITLE), ("artist", "Artist"), ("WM/Mood", "calm"))
+    ),
+    "rich.wma": lambda: _rich_wma(),
     "tagged.wv": lambda: _wavpack() + rich_ape(),
     "v1.wv": lambda: _wavpack() + id3v1(),
     "tagged.ape": lambda: monkeys() + rich_ape(),

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -143,6 +144,7 @@ def test_a_timeline_is_drawn_and_hears_all(place: Path) -> None:
         (["errors", "--catalogue", "none.db"], "earmark scan"),
         (["similar", GOOD[0], "--catalogue", "none.db"], "earmark scan"),
         (["scan", "nowhere", "--catalogue", "new.db"], "not a folder"),
+        (["scan", GOOD[0], "--catalogue", "new.db"], "is a file: name the folder"),
         (["scan", "--catalogue", "new.db"], "Name the folders"),
         (["playlist", "--catalogue", "tiny.earmark"], "no catalogue"),
     ],
@@ -207,12 +209,47 @@ def test_files_heard_only_in_part_are_listed_too(place: Path, tmp_path: Path) ->
 
 def test_stats_are_shown(scanned: Path) -> None:
     text = earmark(scanned, "stats", bundle=False).stdout.decode()
-    assert "Tracks     5, 0.0 hours" in text
+    assert "Tracks     5, 0 min; " in text
     assert "█" in text
     assert "empty" in text
     summed = json.loads(earmark(scanned, "stats", "--json", bundle=False).stdout)
     assert summed["tracks"] == 5
     assert sum(genre["tracks"] for genre in summed["genres"]) == 5
+
+
+def test_lines_fit_a_terminal_of_80_columns(scanned: Path) -> None:
+    """As a person sees them: sentences go on below, between words, and paths show their end."""
+    pty = pytest.importorskip("pty")
+
+    def shown(*arguments: str) -> list[str]:
+        ours, theirs = pty.openpty()
+        code = "from earmark.cli import main; main()"
+        environment = os.environ | {"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}
+        command = [sys.executable, "-c", code, *arguments, "--catalogue", str(scanned / "c.db")]
+        with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+            os.close(theirs)
+            said = b""
+            while block := _read(ours):
+                said += block
+            assert process.wait() == 0, said
+        plain = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", said.decode())
+        return plain.replace("\r", "").splitlines()
+
+    lines = shown("errors")
+    assert max(map(len, lines)) <= 80
+    assert "(0 bytes)." in " ".join(" ".join(lines).split())
+    assert any(line.startswith("       ") for line in lines), "the sentence goes on below, indented"
+    lines = shown("similar", str(scanned / GOOD[0]), "--bundle", str(scanned / "tiny.earmark"))
+    found = [line for line in lines if re.match(r"0\.\d\d  ", line)]
+    assert len(found) == 3
+    assert all(line.endswith((".wav", ".mp3")) and len(line) <= 80 for line in found)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # how Linux says that the other side of a terminal is closed
+        return b""
 
 
 def test_similar_tracks_playlists_and_the_map(scanned: Path) -> None:

@@ -111,6 +111,25 @@ def test_a_failed_file_gives_exit_code_1(here: Path) -> None:
     assert "none.mp3: It is read-only." in said.stderr
 
 
+def test_a_reason_that_many_files_share_is_said_once(here: Path) -> None:
+    rows = []
+    for number in range(4):
+        (here / "music" / f"{number}.tta").write_bytes(b"TTA1" + bytes(100))
+        rows.append({"path": f"music/{number}.tta", "label": "pop", "confidence": 0.9})
+    rows += [{"path": f"music/{name}", "label": "pop", "confidence": 0.9} for name in ("gone.mp3", "none.mp3")]
+    (here / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = earmark("plan", "--predictions", "more.jsonl", code=1)
+    assert said.stderr.splitlines() == [
+        f"failed: {here}/music/gone.mp3: It cannot be read (No such file or directory).",
+        "failed: 4 files: Tags of TrueAudio files cannot be written.",
+        "Each of them is in the plan, and shown by --all.",
+    ]
+    assert "6 files: 1 to write, 5 failed." in said.stdout
+    assert (here / "earmark-tags.jsonl").read_text().count(".tta") == 4
+    said = earmark("plan", "--predictions", "more.jsonl", "--all", code=1)
+    assert said.stderr.count("failed: ") == said.stderr.count("\n") == 5
+
+
 def test_obstacles_are_said_in_the_plan(here: Path) -> None:
     (here / "music" / "none.mp3").chmod(0o444)
     (here / "again.flac").hardlink_to(here / "music" / "bare.flac")

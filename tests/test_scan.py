@@ -141,6 +141,21 @@ def test_copies_are_recognised_and_gone_files_come_back(
     assert heard(library)["hiss.wav"] == "hiss"
 
 
+def test_a_copy_under_a_header_that_lies_is_told_whichever_comes_first(
+    scan: Callable[..., ScanReport], music: Path, library: Library
+) -> None:
+    """What is said of a file must not depend on whether a good file with the same bytes was found before."""
+    data = bytearray((music / "bass.wav").read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 4] = (10 * len(data)).to_bytes(4, "little")
+    for name in ("a.wav", "z.wav"):
+        (music / name).write_bytes(data)
+    assert counts(scan(jobs=1)) == {"found": 8, "new": 6, "failed": 2}
+    assert [(Path(f.path).name, f.problem) for f in library.errors()] == [
+        ("a.wav", "truncated"), ("z.wav", "truncated")
+    ]  # fmt: skip
+
+
 def test_a_whole_folder_that_moves_is_recognised(
     scan: Callable[..., ScanReport], library: Library, music: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,14 @@ def test_killed_while_undoing(library: tuple[list[Path], Path]) -> None:
     tags.apply(plan, journal=journal)
     written = journal.read_bytes()
     new = {path: path.read_bytes() for path in paths}
-    total = run_and_die(lambda: tags.undo(journal), -1)
+    total = run_and_die(lambda: tags.undo(journal, jobs=1), -1)
     assert total > 200
     seen = set()
     for line in steps(total, 25):
         journal.write_bytes(written)
         for path in paths:
             path.write_bytes(new[path])
-        lived = run_and_die(lambda: tags.undo(journal), line)
+        lived = run_and_die(lambda: tags.undo(journal, jobs=1), line)
         assert not lived or line > 0.99 * total
         restored = [path for path in paths if path.read_bytes() == content(path.name)]
         assert all(path.read_bytes() == new[path] for path in paths if path not in restored)
@@ -141,3 +142,46 @@ def test_killed_between_rename_and_note(library: tuple[list[Path], Path], monkey
     assert tags.apply(plan, journal=journal).already == [str(paths[0])]
     assert tags.undo(journal).done == [str(paths[0])]
     assert paths[0].read_bytes() == content(paths[0].name)
+
+
+@pytest.mark.parametrize("moment", ["half written", "before the rename", "after the rename"])
+def test_killed_while_several_are_written(
+    moment: str, library: tuple[list[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, journal = library
+    from earmark.library.tags import rewrite
+    from earmark.library.tags.journal import Journal
+
+    plan = tags.plan([(path, ROCK) for path in paths])
+    child = os.fork()
+    if not child:
+        together = threading.Barrier(2, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        compose = rewrite.compose
+
+        def half(recipe: Any, source: Any, target: Any) -> str:
+            compose(recipe[:1], source, target)
+            target.flush()
+            together.wait(60)
+            raise AssertionError
+
+        try:
+            if moment == "half written":
+                monkeypatch.setattr(rewrite, "compose", half)
+            elif moment == "before the rename":
+                monkeypatch.setattr(rewrite, "_replace", lambda *_: together.wait(60))
+            else:
+                monkeypatch.setattr(Journal, "finish", lambda *_: together.wait(60))
+            tags.apply(plan, journal=journal, jobs=2)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    changed = [path for path in paths if path.read_bytes() != content(path.name)]
+    assert changed == (paths[:2] if moment == "after the rename" else [])
+    left = [name for name in names(paths[0].parent) if name not in FILES]
+    assert len(left) == (0 if changed else 2)
+    report = tags.apply(plan, journal=journal)
+    assert report.complete
+    assert report.already == list(map(str, changed))
+    assert names(paths[0].parent) == sorted(FILES), "nothing is left behind"
+    assert len(tags.undo(journal).done) == len(paths)
+    assert all(path.read_bytes() == content(path.name) for path in paths)

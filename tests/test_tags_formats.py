@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,15 @@ from tag_files import MAKERS, make
 
 pytest.importorskip("mutagen")
 
+import mutagen.asf
+
 from earmark.library import tags
 from earmark.library.tags import check
 from earmark.library.tags.edit import TagError, Wanted
 from earmark.library.tags.formats import open_editor
 from earmark.library.tags.ogg import checksum
 
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 PREDICTION = {"label": "blues", "confidence": 0.8, "probabilities": {"blues": 0.8, "rock": 0.15, "jazz": 0.05}}
 # FFmpeg looks for an APE tag only at the very end of a file, and in MP3s not at all.
 UNSEEN = {"ape-v1.mp3", "v1.wv"}
@@ -360,7 +364,9 @@ def test_chunks_with_odd_lengths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "said"),
     [
-        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(100), "WMA"),
+        (ASF + bytes(100), "damaged"),
+        (ASF + b"\x40" + bytes(7) + b"\x02" + bytes(200), "damaged"),
+        (b"TTA1" + bytes(100), "TrueAudio"),
         (b"RF64\xff\xff\xff\xffWAVE" + bytes(100), "RF64"),
         (b"\xff\xf1\x50\x80" + bytes(100), "AAC"),
         (b"hello, this is a text", "none of MP3"),
@@ -390,6 +396,81 @@ def test_what_cannot_be_written_is_said(start: bytes, said: str) -> None:
 def test_id3_that_could_not_be_kept_intact_is_refused(tag: bytes, said: str) -> None:
     with io.BytesIO(tag + tag_files.content("none.mp3")) as handle, pytest.raises(TagError, match=said):
         open_editor(handle)
+
+
+def test_asf_genres_in_a_list_are_read_and_left(tmp_path: Path) -> None:
+    """More than one value of a name stands in another part of the header, which is not written."""
+    path = make("tagged.wma", tmp_path)
+    asf = mutagen.asf.ASF(path)
+    asf["WM/Genre"] = ["Rock", "Blues"]
+    asf.save()
+    data = path.read_bytes()
+    plan = tags.plan([(path, PREDICTION)])
+    assert (plan.entries[0].action, plan.entries[0].now) == ("leave", ("Rock", "Blues"))
+    plan = tags.plan([(path, PREDICTION)], mode="replace")
+    report = tags.apply(plan, journal=tmp_path / "journal")
+    assert "list in a part of the header" in report.failed[0][1]
+    assert path.read_bytes() == data
+    report = tags.apply(tags.plan([(path, PREDICTION)], fields=True), journal=tmp_path / "fields")
+    assert report.done == [str(path)]
+    assert mutagen.asf.ASF(path)["EARMARK_PROBABILITIES"] == ["blues 0.80, rock 0.15, jazz 0.05"]
+    assert mutagen.asf.ASF(path)["WM/Genre"] == ["Rock", "Blues"]
+    tags.undo(report.journal)
+    assert path.read_bytes() == data
+
+
+def test_asf_says_how_long_it_is(tmp_path: Path) -> None:
+    path = make("tagged.wma", tmp_path)
+    place = path.read_bytes().index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")) + 40
+    for claimed, kept in ((path.stat().st_size, False), (77, True)):
+        data = bytearray(tag_files.content("tagged.wma"))
+        data[place : place + 8] = claimed.to_bytes(8, "little")
+        path.write_bytes(data)
+        (path.with_name(path.name + ".journal")).unlink(missing_ok=True)
+        report = written(path)
+        new = path.read_bytes()
+        said = int.from_bytes(new[place : place + 8], "little")
+        assert said == (77 if kept else len(new)), "what was right stays right, what was wrong is not ours"
+        tags.undo(report.journal)
+        assert path.read_bytes() == data
+
+
+def _with_part(part: bytes, count: int = 1) -> bytes:
+    """A WMA file with one more part in its header."""
+    data = tag_files.content("bare.wma")
+    length, number = struct.unpack("<QI", data[16:28])
+    head = data[:16] + struct.pack("<QI", length + len(part), number + count) + data[28:30]
+    return head + part + data[30:]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (_with_part(tag_files.asf_object("40a4d0d207e3d21197f000a0c95ea850", bytes(2))), "two lists"),
+        (_with_part(tag_files.asf_object("fcb3112223bdd211b4b700a0c955fc6e", bytes(20))), "signed"),
+        (_with_part(tag_files.asf_object("74d40618dfca0945a4ba9aabcb96aae8", bytes(20)), 2), "as many parts"),
+        (_with_part(bytes(16) + b"\xff" * 8), "does not end inside"),
+    ],
+)
+def test_asf_that_could_not_be_kept_intact_is_refused(data: bytes, said: str) -> None:
+    with io.BytesIO(data) as handle, pytest.raises(TagError, match=said):
+        open_editor(handle)
+
+
+def test_asf_without_a_list_of_tags_gets_one(tmp_path: Path) -> None:
+    data = tag_files.content("bare.wma")
+    length, count = struct.unpack("<QI", data[16:28])
+    place = data.index(bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850"))
+    size = int.from_bytes(data[place + 16 : place + 24], "little")
+    head = data[:16] + struct.pack("<QI", length - size, count - 1) + data[28:place]
+    path = tmp_path / "none.wma"
+    path.write_bytes(head + data[place + size :])
+    before = tag_files.packets(path)
+    report = written(path, fields=True)
+    assert mutagen.asf.ASF(path)["WM/Genre"] == ["Blues/Rock"]
+    assert tag_files.packets(path) == before
+    tags.undo(report.journal)
+    assert path.read_bytes() == head + data[place + size :]
 
 
 def test_junk_in_the_padding_is_kept(tmp_path: Path) -> None:

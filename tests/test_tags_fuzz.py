@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ pytest.importorskip("mutagen")
 
 from earmark.errors import StoreError
 from earmark.library import tags
-from earmark.library.tags.delta import backward, compose, forward, from_json, to_json
+from earmark.library.tags.delta import backward, compose, forward, from_json, makes, to_json, unmakes
 from earmark.library.tags.edit import Splice, TagError, Wanted
 from earmark.library.tags.formats import open_editor
 
@@ -97,6 +98,8 @@ MAGIC = [
     b"",
 ]
 MAGIC += [b"\x00\x00\x00\x18ftypM4A "]
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+MAGIC += [ASF, ASF + struct.pack("<QIH", 60, 1, 0x201) + bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850")]
 
 
 @settings(deadline=None, max_examples=150)
@@ -162,6 +165,44 @@ def test_the_way_back_always_leads_back(case: tuple[bytes, list[Splice]]) -> Non
     assert new.getvalue() == expected + data[position:]
     compose(backward(splices, old, len(data)), new, again)
     assert again.getvalue() == data
+
+
+@settings(deadline=None, max_examples=300)
+@given(spliced(), st.data())
+def test_a_wrong_way_back_is_told(case: tuple[bytes, list[Splice]], draw: st.DataObject) -> None:
+    data, splices = case
+    old, new, again = io.BytesIO(data), io.BytesIO(), io.BytesIO()
+    recipe = forward(splices, len(data))
+    compose(recipe, old, new)
+    assert makes(recipe, old, new)
+    undo = backward(splices, old, len(data))
+    assert unmakes(undo, recipe, old, new)
+    size = len(new.getvalue())
+    for place, operation in enumerate(undo):
+        if isinstance(operation, bytes):
+            undo[place] = draw.draw(st.sampled_from([operation, operation[::-1]]))
+        else:
+            shift = draw.draw(st.integers(-operation[0], size - sum(operation)))
+            undo[place] = (operation[0] + draw.draw(st.sampled_from([0, shift])), operation[1])
+    undo += draw.draw(st.sampled_from([[], [(0, size)], [b"x"]]))
+    compose(undo, new, again)
+    assert unmakes(undo, recipe, old, new) == (again.getvalue() == data)
+
+
+def test_a_way_back_may_not_reach_beyond_the_new_file() -> None:
+    old, recipe, new = io.BytesIO(b"sound"), [(0, 5)], io.BytesIO(b"sound")
+    assert unmakes([(0, 5)], recipe, old, new)
+    assert not unmakes([(0, 6)], recipe, old, new)
+    assert not unmakes([(0, 5), (5, 1)], recipe, old, new)
+    assert not unmakes([(0, 4)], recipe, old, new)
+
+
+def test_a_way_back_may_lie_partly_on_the_way_there() -> None:
+    old, recipe, new = io.BytesIO(b"abcdefgh"), [(0, 4), b"?", (4, 4)], io.BytesIO(b"abcd?efgh")
+    assert unmakes([(0, 4), (5, 4)], recipe, old, new)
+    assert not unmakes([(0, 3), (4, 5)], recipe, old, new)
+    assert not unmakes([(0, 5), (6, 3)], recipe, old, new)
+    assert unmakes([(0, 3), (3, 1), b"ef", (7, 2)], recipe, old, new)
 
 
 def test_moved_bytes_are_not_kept_twice() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from earmark.doubt import Doubt
 from earmark.errors import InputError, MissingExtraError
-from earmark.library.text import TableWriter, bar, bars, clock, draw_timeline, heard_part
+from earmark.library.text import TableWriter, bar, bars, clock, draw_timeline, heard_part, hours
 from earmark.library.worker import Outcome
 from earmark.library.writers import open_writer
 
@@ -162,6 +162,31 @@ def test_which_part_was_heard() -> None:
     overlapping = row({"jazz": 1.0}) | {"heard": [[0.0, 30.0], [15.0, 45.0]], "declared": None}
     assert heard_part(overlapping) == "all of 0:45"
     assert clock(3671) == "1:01:11"
+
+
+@pytest.mark.parametrize(
+    ("windows", "seconds", "said"),
+    [
+        (3, 3899.0, "1:30 of 1:04:59"),
+        (3, 38985.0, "1:30 of 10.8 h"),
+        (100, 5400.0, "50:00 of 1.5 h"),
+        (140, 5400.0, "1.2 of 1.5 h"),
+        (180, 5400.0, "all of 1:30:00"),
+        (3, 360_000.0, "1:30 of 100.0 h"),
+    ],
+)
+def test_long_tracks_stay_in_their_column(windows: int, seconds: float, said: str) -> None:
+    heard = [[30.0 * i, 30.0 * i + 30] for i in range(windows)]
+    long = row({"jazz": 1.0}) | {"heard": heard, "declared": seconds}
+    assert heard_part(long) == said
+    lines = table([Outcome("mix.mp3", long), OUTCOMES[0]])
+    assert len({line.rindex("  ") for line in lines}) == 1, "the columns stay in line"
+
+
+def test_hours_and_minutes() -> None:
+    assert [hours(number) for number in (0.0, 0.05, 0.75, 1.0, 1234.56)] == [
+        "0 min", "3 min", "45 min", "1.0 h", "1,234.6 h"
+    ]  # fmt: skip
 
 
 def test_the_timeline_shows_what_is_heard_when() -> None:

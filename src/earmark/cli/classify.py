@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
-from earmark.cli.console import SOME_FAILED, progress_bar
+from earmark.cli.console import SOME_FAILED, progress_bar, tell
 from earmark.errors import InputError
 from earmark.library.worker import DEFAULT_WINDOWS, windows_to_hear
 
@@ -232,7 +232,7 @@ class _Tally:
 
     def say(self) -> None:
         for reason in self.failures:
-            typer.echo(f"failed: {reason}", err=True)
+            tell(f"failed: {reason}", err=True)
         if self.total > 1:
             parts = [f"{self.heard} heard"]
             parts += [f"{self.unsure} of them unsure"] if self.unsure else []

@@ -22,6 +22,21 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
+def tell(line: str, *, indent: int = 8, err: bool = False) -> None:
+    """Write a line of text; where a terminal is too narrow, it goes on below, between words and indented."""
+    import typer
+
+    out = console(stderr=err)
+    if out.is_terminal:
+        from rich.text import Text
+
+        first, *rest = Text(line).wrap(out, out.width) or [Text()]
+        if rest:
+            below = Text(line[len(first.plain) :].lstrip()).wrap(out, max(20, out.width - indent))
+            line = "\n".join([first.plain.rstrip(), *(" " * indent + part.plain.rstrip() for part in below)])
+    typer.echo(line, err=err)
+
+
 @contextlib.contextmanager
 def progress_bar(*, shown: bool = True) -> Iterator[Progress]:
     """A progress callback that draws bars with the time left on standard error; silent where that is no terminal."""

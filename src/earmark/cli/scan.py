@@ -16,7 +16,7 @@ from earmark.cli.classify import (
     LimitOption,
     WindowsOption,
 )
-from earmark.cli.console import SOME_FAILED, console, progress_bar
+from earmark.cli.console import SOME_FAILED, console, progress_bar, tell
 from earmark.errors import InputError
 from earmark.library.worker import DEFAULT_WINDOWS
 
@@ -121,7 +121,7 @@ def errors(
     else:
         width = max((len(problem) for _, problem, _, _ in rows), default=0)
         for _, problem, reason, _ in rows:
-            typer.echo(f"{problem:<{width}}  {reason}")
+            tell(f"{problem:<{width}}  {reason}", indent=width + 2)
         count = len(failures)
         said = f"{count} {'file' if count == 1 else 'files'} could not be heard"
         if flawed:
@@ -150,7 +150,7 @@ def stats(catalogue: CatalogueOption = None, as_json: JsonOption = False) -> Non
 
 def _say_report(report: ScanReport, where: Path) -> None:
     for _, _, reason in report.failures[:_MOST_FAILURES]:
-        typer.echo(f"failed: {reason}", err=True)
+        tell(f"failed: {reason}", err=True)
     if len(report.failures) > _MOST_FAILURES:
         typer.echo(
             f"... and {len(report.failures) - _MOST_FAILURES} more; all are listed by: earmark errors", err=True
@@ -180,7 +180,7 @@ def _say_report(report: ScanReport, where: Path) -> None:
 def _show_stats(summed: Stats, where: Path) -> None:
     from rich.text import Text
 
-    from earmark.library.text import bars, can_print_blocks
+    from earmark.library.text import bars, can_print_blocks, hours
     from earmark.names import printable
 
     out = console()
@@ -193,7 +193,7 @@ def _show_stats(summed: Stats, where: Path) -> None:
     for root in summed.roots:
         out.print(Text(f"Folder     {printable(root)}"), soft_wrap=True)
     share = f" ({summed.unsure / summed.tracks:.0%})" if summed.tracks else ""
-    out.print(Text(f"Tracks     {summed.tracks:,}, {summed.hours:,.1f} hours; {summed.unsure:,} unsure{share}"))
+    out.print(Text(f"Tracks     {summed.tracks:,}, {hours(summed.hours)}; {summed.unsure:,} unsure{share}"))
     if summed.doubts:
         out.print(Text(f"Unsure     {', '.join(f'{count:,} {why}' for why, count in summed.doubts.items())}"))
     if summed.corrected:
@@ -216,7 +216,7 @@ def _show_stats(summed: Stats, where: Path) -> None:
     if summed.genres:
         title("\nGenres")
         rows = [
-            (g.label, g.tracks, f"{g.tracks:,}, {g.hours:,.1f} h" + (f", {g.unsure:,} unsure" if g.unsure else ""))
+            (g.label, g.tracks, f"{g.tracks:,}, {hours(g.hours)}" + (f", {g.unsure:,} unsure" if g.unsure else ""))
             for g in summed.genres
         ]
         out.print(bars(rows, width=width, solid=solid), end="")

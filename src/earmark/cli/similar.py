@@ -129,24 +129,27 @@ def draw_map(
 
 def _show(found: Sequence[Match]) -> None:
     """One line per track; a pipe gets whole names, a terminal what fits."""
+    from rich.cells import cell_len
     from rich.text import Text
 
+    from earmark.library.text import can_print_blocks, end_of
     from earmark.names import printable
 
     if not found:
         typer.echo("No track of the library fits.", err=True)
         return
-    out = console()
+    out, solid = console(), can_print_blocks()
     width = max(len(match.track.answer) for match in found)
     for match in found:
         line = Text(f"{match.score:.2f}  ")
         line.append(f"{match.track.answer:<{width}}  ", "bold" if not match.track.settled.unsure else "yellow")
-        line.append(match.track.name)
-        line.append(f"  {printable(_from_here(match.track.path, str(Path.cwd())))}", "dim")
+        name, path = Text(match.track.name), printable(_from_here(match.track.path, str(Path.cwd())))
         if out.is_terminal:
-            out.print(line, no_wrap=True, overflow="ellipsis")
-        else:
-            out.print(line, soft_wrap=True)
+            # Half of what is left is the name's, unless the path needs less; of a path the end says most.
+            room = max(20, out.width - line.cell_len - 2)
+            name.truncate(max(room // 2, room - cell_len(path)), overflow="ellipsis" if solid else "crop")
+            path = end_of(path, room - name.cell_len, solid=solid)
+        out.print(line.append_text(name).append(f"  {path}", "dim"), soft_wrap=True)
 
 
 def _from_here(path: str, here: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -87,17 +88,20 @@ def _heard(
     jobs: int | None,
     time_limit: float | None,
 ) -> Iterator[tuple[str, Any]]:
-    due = [item.problem is None and needs_hearing(item.path) for item in found]
-    if not any(due):
-        yield from ((item.path, _unheard(item)) for item in found)
-        return
     from earmark.library.pool import Pool, default_jobs
     from earmark.library.worker import Task
 
-    workers = min(jobs or default_jobs(), sum(due))
-    with Pool(bundle, jobs=workers, time_limit=time_limit) as pool:
+    due: list[bool] = []
+    with contextlib.ExitStack() as stack:
+        pool: Pool | None = None
+        for number, item in enumerate(found):
+            due.append(item.problem is None and needs_hearing(item.path))
+            if due[-1] and pool is None:
+                # The workers load the model while the tags of the others are looked at.
+                workers = min(jobs or default_jobs(), len(found) - number)
+                pool = stack.enter_context(Pool(bundle, jobs=workers, time_limit=time_limit))
         tasks = (Task(item.path, windows) for item, is_due in zip(found, due, strict=True) if is_due)
-        outcomes = pool.run(tasks, ordered=True)
+        outcomes = iter(()) if pool is None else pool.run(tasks, ordered=True)
         for item, is_due in zip(found, due, strict=True):
             if not is_due:
                 yield item.path, _unheard(item)
@@ -106,7 +110,7 @@ def _heard(
             if outcome.row is None:
                 yield item.path, InputError(_without_path(outcome.reason, item.path))
             else:
-                yield item.path, outcome.row | {"bundle": pool.ready.bundle if pool.ready else None}
+                yield item.path, outcome.row | {"bundle": pool.ready.bundle if pool and pool.ready else None}
 
 
 def _unheard(item: Input) -> EarmarkError | Callable[[], Any]:

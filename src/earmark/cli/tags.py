@@ -18,7 +18,7 @@ from earmark.cli.classify import (
     LimitOption,
     WindowsOption,
 )
-from earmark.cli.console import SOME_FAILED, console, progress_bar
+from earmark.cli.console import SOME_FAILED, console, progress_bar, tell
 from earmark.errors import InputError
 from earmark.library.worker import DEFAULT_WINDOWS
 from earmark.names import printable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from earmark.library.tags import Entry, Plan, Report
 
 _MOST_FAILURES = 20
+_MANY = 3  # from so many files on, a reason that they share is said once
 _LONGEST_NAME = 28  # columns; longer ones are cut in their middle
 
 tags = typer.Typer(
@@ -291,10 +292,10 @@ def _show_plan(plan: Plan, *, show_all: bool) -> None:
                 soft_wrap=not fits,
             )
     failures = [(e.path, e.why) for e in plan.entries if e.action == "fail"]
-    _show_failures(failures if show_all else failures[:_MOST_FAILURES], "failed")
-    if len(failures) > _MOST_FAILURES and not show_all:
-        more = len(failures) - _MOST_FAILURES
-        typer.echo(f"... and {more} more; all are in the plan, and shown by --all", err=True)
+    if show_all:
+        _show_failures(failures, "failed")
+    else:
+        _sum_up_failures(failures)
 
 
 def _difference(entry: Entry) -> Text:
@@ -357,4 +358,20 @@ def _show_report(report: Report, done: str, already: str, already_many: str) -> 
 
 def _show_failures(failures: list[tuple[str, str]], what: str) -> None:
     for path, why in failures:
-        typer.echo(f"{what}: {printable(path)}: {why}", err=True)
+        tell(f"{what}: {printable(path)}: {why}", err=True)
+
+
+def _sum_up_failures(failures: list[tuple[str, str]]) -> None:
+    """Show failures; a reason that many files share, such as their format, is said once."""
+    from earmark.library.tags.edit import LEFT
+
+    counts = Counter(why for _, why in failures)
+    alone = [(path, why) for path, why in failures if counts[why] < _MANY]
+    _show_failures(alone[:_MOST_FAILURES], "failed")
+    if len(alone) > _MOST_FAILURES:
+        typer.echo(f"... and {len(alone) - _MOST_FAILURES} more", err=True)
+    shared = [(why, count) for why, count in counts.most_common() if count >= _MANY]
+    for why, count in shared:
+        tell(f"failed: {count} files: {why.removesuffix(LEFT)}.", err=True)
+    if shared or len(alone) > _MOST_FAILURES:
+        typer.echo("Each of them is in the plan, and shown by --all.", err=True)

@@ -169,9 +169,10 @@ class _Scan:
         from earmark.audio import find_audio
 
         if not os.path.isdir(root):  # noqa: PTH112
-            raise InputError(
-                f"{printable(root)} is not a folder that can be read. Is its disk connected? Nothing was changed."
-            )
+            why = "is a file: name the folder that it is in."
+            if not os.path.isfile(root):  # noqa: PTH113
+                why = "is not a folder that can be read. Is its disk connected? Nothing was changed."
+            raise InputError(f"{printable(root)} {why}")
         count = 0
         refused: list[OSError] = []
         for found in find_audio(root, on_error=refused.append):

@@ -17,7 +17,7 @@ _SHADES = " ░▒▓█"
 _PLAIN_SHADES = " .:+#"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LONGEST_TIMELINE = 60
-_HEARD_WIDTH = 13
+_HEARD_WIDTH = 15  # 1:30 of 1:04:59
 # What is nearest says nothing of a sound that is like nothing: the table says that in its place.
 _DOUBTS: dict[str | None, str] = {Doubt.STRANGE: "unlike anything learnt", Doubt.FAINT: "hardly any sound"}
 
@@ -91,7 +91,8 @@ class TableWriter:
         if self._next:
             line.append(f"{said:<{self._next}}  ", rest or "dim")
         line.append(f"{heard:<{_HEARD_WIDTH}}  ", rest)
-        line.append(self._fit(path, self._console.width - line.cell_len) if self._terminal else path, rest)
+        room = max(16, self._console.width - line.cell_len)
+        line.append(end_of(path, room, solid=self._solid) if self._terminal else path, rest)
         self._print(line)
 
     def _print(self, line: Text | str) -> None:
@@ -100,27 +101,36 @@ class TableWriter:
             self._console.print(line)
         self._stream.write(captured.get())
 
-    def _fit(self, path: str, width: int) -> str:
-        """The end of a path, which says most, in so many columns."""
-        from rich.cells import cell_len
 
-        width = max(width, 16)
-        if cell_len(path) <= width:
-            return path
-        while cell_len(path) >= width:
-            path = path[1:]
-        return ("…" if self._solid else "~") + path
+def end_of(path: str, width: int, *, solid: bool = True) -> str:
+    """The end of a path, which says most, in so many columns."""
+    from rich.cells import cell_len
+
+    if cell_len(path) <= width:
+        return path
+    while path and cell_len(path) >= width:
+        path = path[1:]
+    return ("…" if solid else "~") + path
 
 
 def heard_part(row: Mapping[str, Any]) -> str:
-    """How much of a track was heard: ``all of 0:30``, ``1:30 of 4:02``."""
+    """How much of a track was heard: ``all of 0:30``, ``1:30 of 4:02``, ``1:30 of 11.2 h``."""
     spans = sorted((start, end) for start, end in row["heard"])
     total = max(float(row["declared"] or 0.0), spans[-1][1] if spans else 0.0)
     covered, reached = 0.0, 0.0
     for start, end in spans:
         covered += max(0.0, end - max(start, reached))
         reached = max(reached, end)
-    return f"all of {clock(total)}" if covered >= total - 1 else f"{clock(covered)} of {clock(total)}"
+    part = "all" if covered >= total - 1 else clock(covered)
+    said = f"{part} of {clock(total)}"
+    if len(said) <= _HEARD_WIDTH:
+        return said
+    return f"{part if covered < 3600 or part == 'all' else f'{covered / 3600:.1f}'} of {total / 3600:.1f} h"
+
+
+def hours(number: float) -> str:
+    """Hours as ``12.5 h``; below one, as minutes."""
+    return f"{number:,.1f} h" if number >= 1 else f"{60 * number:.0f} min"
 
 
 def clock(seconds: float) -> str:

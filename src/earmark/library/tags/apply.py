@@ -6,8 +6,9 @@ import contextlib
 import datetime
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,8 @@ from earmark.library.tags.plan_file import Entry, Plan
 from earmark.library.tags.rewrite import ChangedError, restore, state_of, temporary_beside, write_tags
 from earmark.progress import Progress, Step, silent
 
-JOBS = 2
-"""Files that are written side by side: one is read and hashed while another waits for the disk."""
+JOBS = 4
+"""Files that are written side by side: some are read and hashed while others wait for the disk."""
 _T = TypeVar("_T")
 
 
@@ -119,13 +120,16 @@ def apply(
         # Closed at once by whatever happens here, such as Ctrl-C: nothing more is begun then.
         with contextlib.closing(_side_by_side(write, len(entries), jobs)) as results:
             for number, (entry, became) in enumerate(zip(entries, results, strict=True), 1):
-                if isinstance(became, TagError):
-                    wrong = report.skipped if isinstance(became, ChangedError) else report.failed
-                    wrong.append((entry.path, str(became)))
-                else:
-                    (report.done if became else report.already).append(entry.path)
+                _note(report, entry.path, became)
                 progress(Step("writing tags", number, len(entries)))
     return report
+
+
+def _note(report: Report, path: str, became: TagError | bool) -> None:
+    if isinstance(became, TagError):
+        (report.skipped if isinstance(became, ChangedError) else report.failed).append((path, str(became)))
+    else:
+        (report.done if became else report.already).append(path)
 
 
 def _side_by_side(work: Callable[[int], _T], count: int, jobs: int) -> Generator[_T]:
@@ -133,11 +137,21 @@ def _side_by_side(work: Callable[[int], _T], count: int, jobs: int) -> Generator
     if min(jobs, count) < 2:
         yield from map(work, range(count))
         return
+    waiting: deque[Future[_T]] = deque()
     with ThreadPoolExecutor(min(jobs, count)) as pool:
-        yield from pool.map(work, range(count))
+        try:
+            for place in range(count):
+                waiting.append(pool.submit(work, place))
+                if len(waiting) > 2 * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
-def undo(journal: Path | str | None = None, *, progress: Progress = silent) -> Report:
+def undo(journal: Path | str | None = None, *, jobs: int = JOBS, progress: Progress = silent) -> Report:
     """Give files the bytes and modification times back that they had before :func:`apply`.
 
     Files that were changed by others since are skipped. A run that was stopped is simply run again.
@@ -146,6 +160,8 @@ def undo(journal: Path | str | None = None, *, progress: Progress = silent) -> R
     ----------
     journal
         The journal; None takes the newest in the platform's data folder that has something to undo.
+    jobs
+        How many files to work on side by side.
     progress
         Called after each file.
 
@@ -161,14 +177,17 @@ def undo(journal: Path | str | None = None, *, progress: Progress = silent) -> R
     with Journal(place) as book:
         book.remove_temporaries()
         records = book.to_undo()
-        for number, record in enumerate(records, 1):
+
+        def take_back(place: int) -> TagError | bool:
             try:
-                _undo_one(record, number, book, report)
-            except ChangedError as error:
-                report.skipped.append((record.path, str(error)))
+                return _undo_one(records[place], place + 1, book)
             except TagError as error:
-                report.failed.append((record.path, str(error)))
-            progress(Step("undoing", number, len(records)))
+                return error
+
+        with contextlib.closing(_side_by_side(take_back, len(records), jobs)) as results:
+            for number, (record, became) in enumerate(zip(records, results, strict=True), 1):
+                _note(report, record.path, became)
+                progress(Step("undoing", number, len(records)))
     return report
 
 
@@ -221,14 +240,15 @@ def _apply_one(
     return written
 
 
-def _undo_one(record: Record, number: int, book: Journal, report: Report) -> None:
+def _undo_one(record: Record, number: int, book: Journal) -> bool:
+    """Take one file back; False: it had its old bytes already."""
     assert record.before is not None and record.after is not None
     path = Path(record.path)
     temporary = temporary_beside(path, "undo" + record.before.sha256, number)
     book.start(record.path, temporary, undoing=True)
     changed = restore(path, record.undo, record.before, record.after, temporary)
     book.finish(record.path, "undone")
-    (report.done if changed else report.already).append(record.path)
+    return changed
 
 
 def _is_like(path: str, state: State) -> bool:

@@ -35,6 +35,7 @@ _READERS = {
     "WAV": ("wave", "WAVE"),
     "AIFF": ("aiff", "AIFF"),
     "WavPack": ("wavpack", "WavPack"),
+    "WMA": ("asf", "ASF"),
     "Monkey's Audio": ("monkeysaudio", "MonkeysAudio"),
     "Musepack": ("musepack", "Musepack"),
     "Ogg Vorbis": ("oggvorbis", "OggVorbis"),
@@ -137,6 +138,11 @@ def _by_name(file: Any, handle: BinaryIO, kind: str) -> dict[str, Any]:
         found["pictures"] = [picture.write() for picture in getattr(file, "pictures", [])]
         found["vendor"] = tags.vendor
         return found
+    if kind == "WMA":
+        for name, value in tags:
+            text = value.TYPE == 0 and (name.upper() == "WM/GENRE" or name.upper().startswith(FIELD_PREFIX))
+            found.setdefault(name, []).append(str(value) if text else value)
+        return found
     found.update(tags.items())
     found.update({f"unknown frame {i}": data for i, data in enumerate(getattr(tags, "unknown_frames", []))})
     return found
@@ -148,7 +154,7 @@ def _sorted_out(tags: dict[str, Any], facts: tuple[Any, ...]) -> Opinion:
     others: dict[str, str] = {}
     for name, value in tags.items():
         plain = name.removeprefix("TXXX:").removeprefix("----:com.apple.iTunes:").upper()
-        if plain in ("TCON", "GENRE", "\xa9GEN"):
+        if plain in ("TCON", "GENRE", "\xa9GEN", "WM/GENRE"):
             genres = tuple(text for text in getattr(value, "genres", value) if text)
         elif plain.startswith(FIELD_PREFIX):
             fields[plain] = _text(value)

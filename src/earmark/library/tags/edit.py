@@ -16,6 +16,7 @@ from typing import BinaryIO, ClassVar
 from earmark.errors import EarmarkError
 
 FIELD_PREFIX = "EARMARK_"
+LEFT = "; the file was left as it is."
 REGION_LIMIT = 256 << 20  # An ID3v2 tag, the largest region that is read at once, cannot be longer than this.
 
 
@@ -125,12 +126,12 @@ class Editor(ABC):
 
 def damaged(why: str) -> TagError:
     """The error for tags that do not follow their own format."""
-    return TagError(f"The tags are damaged ({why}); the file was left as it is.")
+    return TagError(f"The tags are damaged ({why}){LEFT}")
 
 
 def unsupported(what: str) -> TagError:
     """The error for files that are whole, but cannot be handled."""
-    return TagError(f"{what}; the file was left as it is.")
+    return TagError(f"{what}{LEFT}")
 
 
 def genre_name(number: int) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
+from earmark.library.tags import asf
 from earmark.library.tags.ape import MAGIC, ApeEditor
+from earmark.library.tags.asf import AsfEditor
 from earmark.library.tags.chunks import ChunkEditor
 from earmark.library.tags.edit import Editor, unsupported
 from earmark.library.tags.flac import FlacEditor
@@ -16,7 +18,6 @@ from earmark.library.tags.ogg import OggEditor
 
 _APE_FORMATS = {b"MAC ": "Monkey's Audio", b"wvpk": "WavPack", b"MP+": "Musepack", b"MPCK": "Musepack"}
 _KNOWN_OTHERS = {
-    b"\x30\x26\xb2\x75": "WMA",
     b"RF64": "RF64 (WAV beyond 4 GB)",
     b"BW64": "BW64 (WAV beyond 4 GB)",
     b"\x1aE\xdf\xa3": "Matroska",
@@ -57,6 +58,8 @@ def open_editor(handle: BinaryIO, *, id3: int = 4) -> Editor:
             return editor(handle)
     if start[4:8] == b"ftyp":
         return Mp4Editor(handle)
+    if not skipped and behind == asf.HEADER[:12]:
+        return AsfEditor(handle)
     for magic, name in _APE_FORMATS.items():
         if behind.startswith(magic):
             return ApeEditor(handle, name)
@@ -73,4 +76,4 @@ def open_editor(handle: BinaryIO, *, id3: int = 4) -> Editor:
         return Mp3Editor(handle, id3)
     if start.startswith(MAGIC):
         raise unsupported("It has an APE tag at its beginning")
-    raise unsupported("It is none of MP3, FLAC, Ogg, MP4, WavPack, Monkey's Audio, Musepack, AIFF and WAV")
+    raise unsupported("It is none of MP3, FLAC, Ogg, MP4, WavPack, Monkey's Audio, Musepack, WMA, AIFF and WAV")

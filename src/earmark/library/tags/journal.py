@@ -68,7 +68,10 @@ class Journal:
         self.path = path
         self.records: dict[str, Record] = {}
         self.temporaries: set[str] = set()
-        self._gate = threading.Lock()
+        self._gate = threading.Lock()  # held while a line is written
+        self._settling = threading.Lock()  # held while lines are brought to the disk
+        self._written = self._settled = 0
+        self._broken: OSError | None = None
         if plan is None and not path.is_file():
             raise InputError(f"There is no journal {path}.")
         try:
@@ -123,11 +126,29 @@ class Journal:
             with self._gate:
                 self._handle.write(_line(event))
                 self._handle.flush()
-                if safely:
-                    os.fsync(self._handle.fileno())
+                self._written += 1
+                number = self._written
+            if safely:
+                self._settle(number)
         except OSError as error:
             message = f"The journal {self.path} cannot be written ({error.strerror}); nothing more was changed."
             raise InputError(message) from error
+
+    def _settle(self, number: int) -> None:
+        """Wait until so many lines are safely on the disk; lines of several threads go there together."""
+        with self._settling:
+            if self._broken is not None:
+                # A disk says once that it failed; asked again, it may say that all is well.
+                raise self._broken
+            if self._settled >= number:
+                return
+            written = self._written
+            try:
+                os.fsync(self._handle.fileno())
+            except OSError as error:
+                self._broken = error
+                raise
+            self._settled = written
 
     def _read(self, plan: str | None) -> None:
         self._handle.seek(0)

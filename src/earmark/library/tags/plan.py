@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BufferedReader
 from typing import Any, Protocol
 
 from earmark.doubt import Doubt
@@ -19,6 +23,8 @@ from earmark.library.tags.rewrite import obstacle, state_of
 from earmark.library.vocabulary import BUILT_IN, Vocabulary
 from earmark.progress import Progress, Step, silent
 
+JOBS = 2
+"""Files that are hashed side by side; more would only take processors from those who hear."""
 HAS_ONE = "has a genre"
 FURTHER = 0.2  # the probability that a second or third genre needs where no threshold was given
 MODEL_DIGITS = 16  # of the bundle's 64 hexadecimal digits; enough to tell models apart
@@ -102,15 +108,26 @@ def plan(
     options = Options(mode, threshold, top_k, unsure, separator, fields, id3, model)
     entries: list[Entry] = []
     seen: dict[str, str] = {}
-    for name, prediction in predictions:
-        path = os.path.abspath(name)  # noqa: PTH100  Path.absolute keeps "..", which a person should not have to read
-        real = os.path.realpath(path)
-        if real in seen:
-            entries.append(Entry(path, "leave", f"the same file as {seen[real]}"))
-        else:
-            seen[real] = path
-            entries.append(_look(path, prediction, options, vocabulary))
+    waiting: deque[Entry | Future[Entry]] = deque()
+
+    def take() -> None:
+        first = waiting.popleft()
+        entries.append(first if isinstance(first, Entry) else first.result())
         progress(Step("planning", len(entries), total))
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        for name, prediction in predictions:
+            path = os.path.abspath(name)  # noqa: PTH100  Path.absolute keeps "..", which nobody should have to read
+            real = os.path.realpath(path)
+            if real in seen:
+                waiting.append(Entry(path, "leave", f"the same file as {seen[real]}"))
+            else:
+                seen[real] = path
+                waiting.append(_look(path, prediction, options, vocabulary, pool))
+            if len(waiting) > 2 * JOBS:
+                take()
+        while waiting:
+            take()
     return Plan(tuple(entries), options)
 
 
@@ -183,28 +200,43 @@ def _is_file(path: str | os.PathLike[str]) -> bool:
     return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
 
 
-def _look(path: str, source: Source, options: Options, vocabulary: Vocabulary) -> Entry:
+def _look(
+    path: str, source: Source, options: Options, vocabulary: Vocabulary, pool: ThreadPoolExecutor
+) -> Entry | Future[Entry]:
+    """What to do with a file; if it is to be written, once its bytes are hashed in a thread of the pool."""
     if isinstance(source, EarmarkError):
         return Entry(path, "fail", str(source))
     try:
         if not _is_file(path):
             return Entry(path, "fail", "It is not a file.")
-        with open(path, "rb") as handle:
-            editor = open_editor(handle, id3=options.id3)
-            entry = _compare(path, editor, source, options, vocabulary)
-            if entry.action == "write":
-                problem = obstacle(path)
-                notes = (
-                    entry.notes
-                    if problem is None
-                    else (*entry.notes, f"as it is now, it cannot be written: {problem}")
-                )
-                entry = dataclasses.replace(entry, notes=notes, **vars(state_of(handle)))
-            return entry
+        with contextlib.ExitStack() as stack:
+            handle = stack.enter_context(open(path, "rb"))
+            entry = _compare(path, open_editor(handle, id3=options.id3), source, options, vocabulary)
+            if entry.action != "write":
+                return entry
+            problem = obstacle(path)
+            if problem is not None:
+                note = f"as it is now, it cannot be written: {problem}"
+                entry = dataclasses.replace(entry, notes=(*entry.notes, note))
+            hashed = pool.submit(_with_state, entry, handle)
+            stack.pop_all()  # that thread closes it
+            return hashed
     except OSError as error:
-        return Entry(path, "fail", f"It cannot be read ({error.strerror or error}).")
+        return _unreadable(path, error)
     except EarmarkError as error:
         return Entry(path, "fail", str(error))
+
+
+def _with_state(entry: Entry, handle: BufferedReader) -> Entry:
+    try:
+        with handle:
+            return dataclasses.replace(entry, **vars(state_of(handle)))
+    except OSError as error:
+        return _unreadable(entry.path, error)
+
+
+def _unreadable(path: str, error: OSError) -> Entry:
+    return Entry(path, "fail", f"It cannot be read ({error.strerror or error}).")
 
 
 def _compare(

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from earmark.errors import InputError
 from earmark.library.tags import check
-from earmark.library.tags.delta import Operation, backward, compose, forward, makes, moved_ranges
+from earmark.library.tags.delta import Operation, backward, compose, forward, makes, moved_ranges, unmakes
 from earmark.library.tags.edit import TagError, Wanted, damaged
 from earmark.library.tags.formats import open_editor
 from earmark.library.tags.journal import TEMPORARY, State
@@ -108,7 +108,7 @@ def write_tags(
             with open(temporary, "rb") as made:
                 if not makes(recipe, handle, made):
                     raise TagError("What was written does not read back the same; the file was left as it is.")
-                if not makes(undo, made, handle):
+                if not unmakes(undo, recipe, handle, made):
                     raise TagError("The change could not be undone; the file was left as it is.")
                 changed = open_editor(made, id3=id3)
                 if changed.differs(wanted) or (wanted.genres is None and changed.genres != editor.genres):
