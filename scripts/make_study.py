@@ -64,6 +64,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "frozen12": {"network.frozen_stages": 12},
     "frozen18": {"network.frozen_stages": 18},
     "epochs20": {"training.epochs": 20},
+    "brief": {"training.epochs": 20, "training.augment.mixup": 0.0},
     "robust": {
         "training.augment.noise": 0.5, "training.augment.band_limit": 0.35, "training.augment.distortion": 0.3,
     },

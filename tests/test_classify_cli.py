@@ -259,6 +259,9 @@ def test_similar_tracks_playlists_and_the_map(scanned: Path) -> None:
     rows = json.loads(earmark(scanned, "similar", GOOD[0], "-n", "2", "--json").stdout)
     assert len(rows) == 2
     assert rows[0]["score"] >= rows[1]["score"]
+    done = earmark(scanned, "similar", GOOD[0], "--minus", rows[0]["path"], "--minus", rows[1]["path"], "--json")
+    assert [row["path"] for row in json.loads(done.stdout)] not in ([], [row["path"] for row in rows])
+    assert not {row["path"] for row in rows} & {row["path"] for row in json.loads(done.stdout)}
     done = earmark(scanned, "playlist", GOOD[0], "--to", GOOD[1], "-n", "3", "-o", "lists/way.m3u8")
     assert done.returncode == 0, done.stderr
     names = [line for line in (scanned / "lists" / "way.m3u8").read_text().splitlines() if line[0] != "#"]

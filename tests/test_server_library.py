@@ -200,8 +200,22 @@ def test_similar_tracks_by_number_and_by_upload(server: Server, library: earmark
         answer = server.client.post("/v1/similar", params={"n": 2}, files={"file": ("new.wav", file)})
     expected = library.similar(tmp_path / "new.wav", n=2, bundle=server.context.settings.bundle)
     assert [row["path"] for row in answer.json()["tracks"]] == [match.track.path for match in expected]
+    away = number_of(server, "Pièce 2")
+    [far] = library.by_id(away)
+    expected = library.similar(seed.path, minus=[far.path], n=3)
+    answer = server.client.post("/v1/similar", json={"tracks": [number], "minus": [away], "n": 3})
+    assert [row["score"] for row in answer.json()["tracks"]] == [match.score for match in expected]
+    assert far.path not in [row["path"] for row in answer.json()["tracks"]]
+    answer = server.client.post("/v1/playlist", json={"tracks": [number], "minus": [away], "n": 3})
+    assert {row["path"] for row in answer.json()["tracks"]} == {match.track.path for match in expected}
+    with open(tmp_path / "new.wav", "rb") as file:
+        asked = {"n": 3, "minus": [away, number]}
+        answer = server.client.post("/v1/similar", params=asked, files={"file": ("new.wav", file)})
+    assert answer.status_code == 200, answer.text
+    assert not {far.path, seed.path} & {row["path"] for row in answer.json()["tracks"]}
     for status, body in (
         (404, {"tracks": [999]}),
+        (404, {"tracks": [number], "minus": [999]}),
         (422, {"tracks": []}),
         (422, {"tracks": ["x"]}),
         (422, {"tracks": [1], "n": 0}),

@@ -102,6 +102,32 @@ def test_the_search_finds_exactly_the_nearest(
         assert [match.score for match in found] == pytest.approx(scores[expected].tolist(), abs=1e-4)
 
 
+def test_minus_seeds_push_what_is_like_them_back(library: Library) -> None:
+    def scores(*seeds: str) -> dict[str, float]:
+        return {m.track.path: m.score for m in library.similar(*seeds, n=1000, per_artist=0)}
+
+    like, unlike = scores("/m/00003.mp3"), scores("/m/00200.mp3")
+    found = library.similar("/m/00003.mp3", minus=["/m/00200.mp3"], n=1000, per_artist=0)
+    assert {m.track.path for m in found} == set(like) - {"/m/00200.mp3"}
+    for match in found:
+        assert match.score == pytest.approx(like[match.track.path] - 0.5 * unlike[match.track.path], abs=1e-4)
+    assert [m.score for m in found] == sorted((m.score for m in found), reverse=True)
+    plain = library.similar("/m/00003.mp3", n=20, per_artist=0)
+    nearest = {m.track.path for m in library.similar("/m/00200.mp3", n=60, per_artist=0)}
+    assert sum(m.track.path in nearest for m in found[:20]) < sum(m.track.path in nearest for m in plain)
+
+
+def test_minus_seeds_must_be_known_and_go_with_seeds_alone(library: Library) -> None:
+    with pytest.raises(InputError, match="neither a file nor a track"):
+        library.similar("/m/00003.mp3", minus=["/nowhere.mp3"])
+    for other in ({"to": "/m/00007.mp3"}, {"mood": "bass"}):
+        with pytest.raises(InputError, match="stay away"):
+            library.playlist("/m/00003.mp3", minus=["/m/00200.mp3"], **other)
+    listed = library.playlist("/m/00003.mp3", minus=["/m/00200.mp3"], n=9)
+    alike = library.similar("/m/00003.mp3", minus=["/m/00200.mp3"], n=9)
+    assert {m.track.path for m in listed} == {m.track.path for m in alike}
+
+
 def test_no_artist_comes_too_often(library: Library) -> None:
     found = library.similar("/m/00000.mp3", n=12, per_artist=2)
     artists = [match.track.details.artist for match in found]

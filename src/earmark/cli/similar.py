@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
     from earmark.library.similar import Match
 
+MinusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--minus", metavar="TRACK", help="Not like this song or folder; may be given several times.",
+        show_default=False,
+    ),
+]  # fmt: skip
 PerArtistOption = Annotated[int, typer.Option(help="How many tracks of one artist at most; 0: any number.", min=0)]
 
 
@@ -39,6 +46,7 @@ def similar(
             show_default=False,
         ),
     ],
+    minus: MinusOption = None,
     n: Annotated[int, typer.Option("-n", help="How many tracks to find.", min=1)] = 20,
     per_artist: PerArtistOption = 3,
     catalogue: CatalogueOption = None,
@@ -52,7 +60,9 @@ def similar(
     from earmark.library.library import Library
 
     with Library(catalogue, create=False) as library, progress_bar() as progress:
-        found = library.similar(*tracks, n=n, per_artist=per_artist, bundle=bundle, progress=progress)
+        found = library.similar(
+            *tracks, minus=minus or (), n=n, per_artist=per_artist, bundle=bundle, progress=progress
+        )
     if as_json:
         typer.echo(json.dumps([match.to_dict() for match in found], indent=2))
     else:
@@ -66,6 +76,7 @@ def playlist(
             metavar="[SONG]...", help="What it should sound like: songs or folders of them.", show_default=False
         ),
     ] = None,
+    minus: MinusOption = None,
     to: Annotated[
         str | None,
         typer.Option(help="Go from the one song that was named to this one.", metavar="SONG", show_default=False),
@@ -93,8 +104,9 @@ def playlist(
 
     with Library(catalogue, create=False) as library, progress_bar() as progress:
         found = library.playlist(
-            *(songs or []), to=to, mood=mood, n=n, per_artist=per_artist, bundle=bundle, progress=progress
-        )
+            *(songs or []), minus=minus or (), to=to, mood=mood, n=n, per_artist=per_artist, bundle=bundle,
+            progress=progress,
+        )  # fmt: skip
     if not found:
         raise InputError("No track of the library fits.")
     folder = None if absolute else (Path.cwd() if output is None else output.parent)

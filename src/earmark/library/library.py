@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.errors import InputError
 from earmark.library.ledger import Ledger
 from earmark.library.listing import Page, Wanted
 from earmark.library.track import Track
 from earmark.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from earmark.library.index import Index
     from earmark.library.scan import ScanReport
-    from earmark.library.seeds import Hear, Seeds
+    from earmark.library.seeds import Hear
     from earmark.library.similar import Match
     from earmark.library.stats import Stats
 
@@ -250,6 +247,7 @@ class Library:
     def similar(
         self,
         *seeds: str | os.PathLike[str],
+        minus: Sequence[str | os.PathLike[str]] = (),
         n: int = 20,
         per_artist: int = PER_ARTIST,
         bundle: str | os.PathLike[str] | None = None,
@@ -262,6 +260,8 @@ class Library:
         ----------
         seeds
             Files, or folders of them; a file that the catalogue does not know is heard.
+        minus
+            Files or folders that it should not sound like; they are not in the list either.
         n
             How many tracks.
         per_artist
@@ -278,16 +278,17 @@ class Library:
         AudioError
             If an unknown file cannot be heard.
         """
-        from earmark.library.playlist import like_seeds
-        from earmark.library.similar import Chooser
+        from earmark.library.lists import similar_tracks
 
-        index, found = self._start(seeds, bundle, hear, progress)
-        chooser = Chooser(self._catalogue, found.tracks, per_artist=per_artist, prints=found.prints)
-        return like_seeds(self._catalogue, index, found.vectors, chooser, n)
+        return similar_tracks(
+            self._catalogue, seeds, minus=minus, n=n, per_artist=per_artist, bundle=bundle, hear=hear,
+            progress=progress,
+        )  # fmt: skip
 
     def playlist(
         self,
         *seeds: str | os.PathLike[str],
+        minus: Sequence[str | os.PathLike[str]] = (),
         to: str | os.PathLike[str] | None = None,
         mood: str | Mapping[str, float] | None = None,
         n: int = 25,
@@ -302,6 +303,8 @@ class Library:
         ----------
         seeds
             What it should sound like. The seeds themselves are not in the list, except with `to`.
+        minus
+            What it should not sound like, as for :meth:`similar`.
         to
             Go from the seed (exactly one) to this song; both are in the list.
         mood
@@ -316,35 +319,12 @@ class Library:
         AudioError
             If an unknown file cannot be heard.
         """
-        from earmark.library.index import open_index
-        from earmark.library.playlist import between, by_mood, in_smooth_order, like_seeds, parse_mood
-        from earmark.library.seeds import find_seeds
-        from earmark.library.similar import Chooser, Match
+        from earmark.library.lists import make_playlist
 
-        if mood is not None:
-            if seeds or to is not None:
-                raise InputError("A mood and songs do not go together; give one of them.")
-            mixture = parse_mood(mood) if isinstance(mood, str) else mood
-            chooser = Chooser(self._catalogue, per_artist=per_artist)
-            index = open_index(self._catalogue, progress=progress)
-            return in_smooth_order(index, by_mood(self._catalogue, mixture, chooser, n))
-        if not seeds:
-            raise InputError("Name songs to start from, or a mood such as jazz:0.7,blues:0.3.")
-        index, found = self._start(seeds, bundle, hear, progress)
-        if to is None:
-            chooser = Chooser(self._catalogue, found.tracks, per_artist=per_artist, prints=found.prints)
-            matches = like_seeds(self._catalogue, index, found.vectors, chooser, n)
-            return in_smooth_order(index, matches, found.vectors[0])
-        last = find_seeds(self._catalogue, index, [to], bundle=None if bundle is None else Path(bundle), hear=hear)
-        if len(found.tracks) != 1 or len(last.tracks) != 1:
-            raise InputError("A way leads from exactly one song to exactly one other.")
-        start, end = found.tracks[0], last.tracks[0]
-        if end.id < 0:
-            end = replace(end, id=start.id - 1 if start.id < 0 else -1)
-        prints = found.prints | dict.fromkeys([end.id] if last.prints else [], last.prints.get(-1))
-        chooser = Chooser(self._catalogue, [start, end], per_artist=per_artist, prints=prints)
-        way = between(self._catalogue, index, found.vectors[0], last.vectors[0], chooser, max(0, n - 2))
-        return [Match(start, 1.0), *way, Match(end, 1.0)]
+        return make_playlist(
+            self._catalogue, seeds, minus=minus, to=to, mood=mood, n=n, per_artist=per_artist, bundle=bundle,
+            hear=hear, progress=progress,
+        )  # fmt: skip
 
     def map_page(self, *, title: str = "Music library", progress: Progress = silent) -> str:
         """The library as one interactive HTML page: tracks that sound alike lie close together.
@@ -381,22 +361,6 @@ class Library:
             if track.id in rows:
                 x, y = places[rows[track.id]].tolist()
                 yield track, (x, y)
-
-    def _start(
-        self,
-        seeds: Sequence[str | os.PathLike[str]],
-        bundle: str | os.PathLike[str] | None,
-        hear: Hear | None,
-        progress: Progress,
-    ) -> tuple[Index, Seeds]:
-        from earmark.library.index import open_index
-        from earmark.library.seeds import find_seeds
-
-        if not seeds:
-            raise InputError("Name at least one song to start from.")
-        index = open_index(self._catalogue, progress=progress)
-        place = None if bundle is None else Path(bundle)
-        return index, find_seeds(self._catalogue, index, seeds, bundle=place, hear=hear)
 
 
 def _wanted(

@@ -17,6 +17,9 @@ from earmark.library.index import Index, normalised
 from earmark.library.similar import Chooser, Match, choose, ranked
 from earmark.library.track import Track
 
+MINUS_WEIGHT = 0.5
+"""What similarity to tracks to stay away from counts, against that to the seeds."""
+
 
 def parse_mood(text: str) -> dict[str, float]:
     """A mixture of genres from text such as ``jazz:0.7,blues:0.3``; a genre without a number weighs 1.
@@ -70,11 +73,25 @@ def by_mood(catalogue: Catalogue, mood: Mapping[str, float], chooser: Chooser, c
 
 
 def like_seeds(
-    catalogue: Catalogue, index: Index, seeds: NDArray[np.float32], chooser: Chooser, count: int
+    catalogue: Catalogue,
+    index: Index,
+    seeds: NDArray[np.float32],
+    chooser: Chooser,
+    count: int,
+    minus: NDArray[np.float32] | None = None,
 ) -> list[Match]:
-    """Tracks closest to several seeds' vectors (m, k) on average, best first."""
-    scores = index.scores(seeds.mean(axis=0))
-    return choose(ranked(catalogue, index.numbers, scores), chooser, count)
+    """Tracks closest to several seeds' vectors (m, k) on average, best first.
+
+    Parameters
+    ----------
+    minus
+        Vectors (l, k) to stay away from: a track's score is its mean similarity to the seeds, less half of that to
+        these (Rocchio's formula for what a search should be nearer to and further from).
+    """
+    query = seeds.mean(axis=0)
+    if minus is not None and len(minus):
+        query = query - MINUS_WEIGHT * minus.mean(axis=0)
+    return choose(ranked(catalogue, index.numbers, index.scores(query)), chooser, count)
 
 
 def between(

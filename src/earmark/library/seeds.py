@@ -49,8 +49,9 @@ def find_seeds(
     index: Index,
     names: Sequence[str | os.PathLike[str]],
     *,
-    bundle: Path | None = None,
+    bundle: str | os.PathLike[str] | None = None,
     hear: Hear | None = None,
+    first: int = 1,
 ) -> Seeds:
     """The tracks behind paths of files and folders; a file that the catalogue does not know is heard.
 
@@ -60,6 +61,8 @@ def find_seeds(
         What to hear with; it must be the one that filled the catalogue. None: the packaged one.
     hear
         Hears instead of a worker that is started for it.
+    first
+        Files that the catalogue does not know are numbered from here on, downwards from ``-first``.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def find_seeds(
         raise InputError(f"{printable(one.path)} is gone, or was heard by an older bundle. Run earmark scan first.")
     if strange:
         labels, heard = _hear(catalogue, strange, hear or _hearing(bundle))
-        for number, outcome in enumerate(heard, 1):
+        for number, outcome in enumerate(heard, first):
             seeds.tracks.append(_track(-number, outcome))
             seeds.prints[-number] = Print.unpack(outcome.print) if outcome.print else None
             vectors.append(_vector(index, outcome, labels)[None])
@@ -101,9 +104,9 @@ def find_seeds(
     return seeds
 
 
-def _hearing(bundle: Path | None) -> Hear:
+def _hearing(bundle: str | os.PathLike[str] | None) -> Hear:
     def hear(tasks: Sequence[Task]) -> tuple[Ready, list[Outcome]]:
-        with Pool(bundle, jobs=1) as pool:
+        with Pool(None if bundle is None else Path(bundle), jobs=1) as pool:
             outcomes = list(pool.run(tasks, ordered=True))
             return pool.ready or Ready(), outcomes
 

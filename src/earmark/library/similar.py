@@ -32,7 +32,8 @@ class Match:
     track
         Which.
     score
-        How well it fits: cosine similarity from -1 to 1, or for moods the share of the mixture from 0 to 1.
+        How well it fits: cosine similarity from -1 to 1, with songs to stay away from less half of that to them; for
+        moods the share of the mixture from 0 to 1.
     """
 
     track: Track

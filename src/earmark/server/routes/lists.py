@@ -31,6 +31,10 @@ _MOST_TRACKS = 1000
 _MATCHES: dict[str, Any] = {"application/json": {"example": MATCHES}}
 Ids = Annotated[list[Annotated[int, Field(ge=1, le=2**63 - 1)]], Field(min_length=1, max_length=_MOST_TRACKS)]
 Count = Annotated[int, Field(ge=1, le=_MOST_TRACKS, description="How many tracks.")]
+Minus = Annotated[
+    list[Annotated[int, Field(ge=1, le=2**63 - 1)]],
+    Field(max_length=_MOST_TRACKS, description="Numbers of tracks that it should not sound like."),
+]
 PerArtist = Annotated[int, Field(ge=0, le=_MOST_TRACKS, description="How many of one artist; 0: any number.")]
 
 
@@ -40,6 +44,7 @@ class SimilarRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"tracks": [1], "n": 5}})
 
     tracks: Ids = Field(description="Numbers of tracks.")
+    minus: Minus = []
     n: Count = 20
     per_artist: PerArtist = PER_ARTIST
 
@@ -52,6 +57,7 @@ class PlaylistRequest(BaseModel):
     )
 
     tracks: Ids | None = Field(None, description="It should sound like these.")
+    minus: Minus = []
     to: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = Field(None, description="Go from the one track to this.")
     mood: str | Annotated[dict[str, float], Field(max_length=100)] | None = Field(
         None, description="A mixture of genres instead, such as jazz:0.7,blues:0.3."
@@ -75,10 +81,14 @@ async def similar(
     per_artist: Annotated[
         int, Query(ge=0, le=_MOST_TRACKS, description="For an uploaded song: how many of one artist.")
     ] = PER_ARTIST,
+    minus: Annotated[
+        list[int] | None,
+        Query(max_length=_MOST_TRACKS, description="For an uploaded song: tracks that it should not sound like."),
+    ] = None,
 ) -> JsonAnswer:
     """To tracks of the library (JSON), or to an uploaded song (a form with `file`) that need not be in it."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
-        matches = await _similar_to_upload(request, here, n, per_artist)
+        matches = await _similar_to_upload(request, here, minus or [], n, per_artist)
     else:
         asked = await json_body(request, SimilarRequest)
         matches = await run_in_threadpool(_similar_to_tracks, here, asked)
@@ -138,7 +148,9 @@ async def draw_map(
     return Response(content, headers={"content-security-policy": SANDBOX_POLICY}, media_type="text/html")
 
 
-async def _similar_to_upload(request: Request, here: Context, n: int, per_artist: int) -> list[Match]:
+async def _similar_to_upload(
+    request: Request, here: Context, minus: Sequence[int], n: int, per_artist: int
+) -> list[Match]:
     await run_in_threadpool(lambda: here.library().close())
     with here.place():
         async with received(request, "file", here.spool, here.limits()) as form:
@@ -154,7 +166,8 @@ async def _similar_to_upload(request: Request, here: Context, n: int, per_artist
 
                 try:
                     with here.library() as library:
-                        return library.similar(path, n=n, per_artist=per_artist, hear=hear)
+                        away = _paths(library, minus)
+                        return library.similar(path, minus=away, n=n, per_artist=per_artist, hear=hear)
                 except EarmarkError as error:
                     found = problem_of(error)
                     raise ProblemError(found.kind, found.detail.replace(path, upload.name), **found.more) from error
@@ -164,7 +177,8 @@ async def _similar_to_upload(request: Request, here: Context, n: int, per_artist
 
 def _similar_to_tracks(here: Context, asked: SimilarRequest) -> list[Match]:
     with here.library() as library:
-        return library.similar(*_paths(library, asked.tracks), n=asked.n, per_artist=asked.per_artist)
+        seeds, minus = _paths(library, asked.tracks), _paths(library, asked.minus)
+        return library.similar(*seeds, minus=minus, n=asked.n, per_artist=asked.per_artist)
 
 
 def _playlist(here: Context, asked: PlaylistRequest) -> list[Match]:
@@ -180,6 +194,7 @@ def _matches(library: Library, asked: PlaylistRequest) -> list[Match]:
         return [Match(track, 1.0) for track in library.by_id(*asked.list)]
     return library.playlist(
         *_paths(library, asked.tracks or ()),
+        minus=_paths(library, asked.minus),
         to=None if asked.to is None else _paths(library, [asked.to])[0],
         mood=asked.mood,
         n=asked.n,
