@@ -49,10 +49,6 @@ _OVERLAP: Final = 6 * _ROUND
 _COMPARED: Final = _ROUND
 # So many of the compared samples must be other than zero.
 _HEARD: Final = 1024
-# MPEG-1 knows no lower rate than 32 kHz, MPEG-2 no higher than 24 kHz. Its frames are half as long, and with the
-# usual delay of encoders, 1105 samples, the sound begins in the second one.
-_SHORT_FRAMES: Final = 24000
-_SHORT_FRAME: Final = 576
 
 
 def default_threads() -> int:
@@ -209,10 +205,7 @@ class HalvesReader:
         if mine >= whole:
             return None
         cut = first + mine * plan.size
-        base = self._base
-        if not base and self.rate <= _SHORT_FRAMES:
-            base -= _SHORT_FRAME
-        start = cut - _OVERLAP - (cut - _OVERLAP - base) % _ROUND
+        start = cut - _OVERLAP - (cut - _OVERLAP - self._base) % _ROUND
         if start < first or plan.size < _COMPARED:
             return None
         half = _Half(self, start, cut, None if to_end else whole - mine, plan)

@@ -178,8 +178,12 @@ class Chain:
     def __init__(self, place: int) -> None:
         self.place = place
         self.broken = False
-        self._gathered = 0
         self._begun = False
+        # Bytes of bits in the chain so far; how many of them the next frame may take, and how many any frame may.
+        self._gathered = self._there = self._limit = 0
+        # Second byte of every header, the rate in the third, whether it is mono, and bytes that hold no bits of sound.
+        self._second = self._rate = self._overhead = 0
+        self._mono = False
         self._lengths: dict[int, int] = {}
 
     @property
@@ -217,6 +221,7 @@ class Chain:
         self.place += at
 
     def _begin(self, data: bytes) -> int:
+        """Take on the kind of the first frame, and tell where it begins."""
         found = find_frames(data, ends=False)
         if found is None or found.kind != "mp3" or data[found.start + 1] >> 1 & 3 != 1:
             self.broken = True
