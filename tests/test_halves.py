@@ -20,6 +20,8 @@ from earmark.audio import Recording, Tally, halves
 from earmark.audio.mpeg import Chain
 from earmark.audio.readers import CHUNK, Chunk, SoundfileReader
 from earmark.errors import AudioError, InputError
+from earmark.library import pool, worker
+from earmark.predict import Classifier
 from sounds import music
 
 Answer = tuple[list[bytes], str]
@@ -323,6 +325,25 @@ def test_threads_are_counted(monkeypatch: pytest.MonkeyPatch, song: Path) -> Non
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert halves.default_threads() == 1
+
+
+def test_who_hears_one_file_alone_gets_two_threads(monkeypatch: pytest.MonkeyPatch, song: Path) -> None:
+    for processors, workers, threads in ((1, 1, 1), (2, 1, 2), (2, 2, 1), (4, 2, 2), (4, 3, 1)):
+        monkeypatch.setattr(pool, "default_jobs", lambda count=processors: count)
+        assert pool.threads_beside(workers) == threads
+    asked: list[int] = []
+    opened = Recording.__init__
+
+    def note(self: Recording, source: audio.Source, *, threads: int = 1) -> None:
+        asked.append(threads)
+        opened(self, source, threads=threads)
+
+    monkeypatch.setattr(Recording, "__init__", note)
+    classifier = Classifier()
+    outcomes = [worker.hear(classifier, worker.Task(str(song), 0, threads=threads)) for threads in (1, 2)]
+    assert outcomes[0] == outcomes[1] and outcomes[0].row is not None
+    assert asked == [1, 2]
+    assert worker.Task(str(song)).threads == 1
 
 
 # Nothing stays behind

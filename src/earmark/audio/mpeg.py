@@ -181,7 +181,7 @@ class Chain:
         self._begun = False
         # Bytes of bits in the chain so far; how many of them the next frame may take, and how many any frame may.
         self._gathered = self._there = self._limit = 0
-        # Second byte of every header, the rate in the third, whether it is mono, and bytes that hold no bits of sound.
+        # Second byte of every header, the rate in the third, whether it is mono; bytes that hold no bits of sound.
         self._second = self._rate = self._overhead = 0
         self._mono = False
         self._lengths: dict[int, int] = {}
