@@ -34,10 +34,11 @@ def hear(
     pieces, told, taken = [], [], 0
     try:
         with Recording(path, threads=threads) as recording:
-            tally = Tally(full=True)
+            tally, first = Tally(full=True), recording._reader
             pieces = [p.tobytes() for p in recording.pieces(rate, start=start, seconds=seconds, tally=tally)]
+            taken = first.taken if isinstance(first, halves.HalvesReader) else 0
+            # Another one, if libsndfile gave up.
             reader = recording._reader
-            taken = reader.taken if isinstance(reader, halves.HalvesReader) else 0
             told += [recording.info, tally, recording.channel_gain, recording.sentences()]
             told += [reader.position, reader.reached, reader.name, reader.errors]
             recording.require(tally, start)
