@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio import Problem, Recording, Source
+from earmark.audio.halves import default_threads
 from earmark.bundle import Bundle, load_bundle
 from earmark.doubt import Doubt
 from earmark.errors import AudioError, InputError
@@ -75,6 +76,7 @@ class Classifier:
         full: bool = False,
         start: float = 0.0,
         seconds: float | None = None,
+        threads: int = 1,
         on_window: OnWindow | None = None,
     ) -> Prediction:
         """Hear a file.
@@ -89,6 +91,8 @@ class Classifier:
             Hear every consecutive window instead.
         start, seconds
             Hear only this stretch.
+        threads
+            How many threads may decode (see :class:`~earmark.audio.Recording`); the answer is the same.
         on_window
             Called for each window with its start in seconds and its spectrogram, uint8 (bins, columns).
 
@@ -104,7 +108,7 @@ class Classifier:
         if start < 0 or (seconds is not None and seconds <= 0):
             raise InputError("The stretch to hear must begin at 0 or later and last longer than 0 seconds.")
         heard = Hearing()
-        with Recording(path) as recording:
+        with Recording(path, threads=threads) as recording:
             declared = recording.info.seconds
             # Counting packets takes a twentieth of the time of hearing all because the length is not known.
             length = math.inf if full else max(0.0, recording.measure() - start)
@@ -304,6 +308,11 @@ def packaged_bundle() -> Path:
     return Path(str(resources.files("earmark") / "data" / "gtzan.earmark"))
 
 
-def classify(path: Source, *, bundle: Bundle | str | Path | None = None, **options: Any) -> Prediction:
-    """Hear one file; see :meth:`Classifier.classify` for the options. For many files make one Classifier."""
-    return Classifier(bundle).classify(path, **options)
+def classify(
+    path: Source, *, bundle: Bundle | str | Path | None = None, threads: int | None = None, **options: Any
+) -> Prediction:
+    """Hear one file; see :meth:`Classifier.classify` for the options. For many files make one Classifier.
+
+    Two threads decode unless `threads` says otherwise, where this process may use two processors.
+    """
+    return Classifier(bundle).classify(path, threads=default_threads() if threads is None else threads, **options)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.containers import AUDIO_SUFFIXES
+from earmark.audio.halves import default_threads
 from earmark.audio.problems import Problem, explain, printable
 from earmark.audio.recording import Recording, Source
 from earmark.audio.results import AudioInfo, Check, Sound, Tally
@@ -79,15 +80,28 @@ def blocks(
         yield from recording.blocks(sample_rate, start=start, seconds=seconds, block_seconds=block_seconds)
 
 
-def load(source: Source, sample_rate: int = 22050, *, start: float = 0.0, seconds: float | None = None) -> Sound:
+def load(
+    source: Source,
+    sample_rate: int = 22050,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
+    threads: int | None = None,
+) -> Sound:
     """Decode a file, or a stretch of it, to mono float32; see :meth:`Recording.load`.
+
+    Parameters
+    ----------
+    threads
+        As for :class:`Recording`; None: two where this process may use two processors. Say 1 in programs that load
+        files in several processes or threads at once. The samples are the same.
 
     Raises
     ------
     AudioError
         If it cannot be opened or decoded, there is no sound in the stretch, or the whole file is silent.
     """
-    with Recording(source) as recording:
+    with Recording(source, threads=default_threads() if threads is None else threads) as recording:
         return recording.load(sample_rate, start=start, seconds=seconds)
 
 

@@ -154,3 +154,84 @@ def promised(frame: bytes) -> tuple[int, int]:
         # libsndfile does not read it; without its byte count the stream goes to FFmpeg, which does.
         return int(struct.unpack(">I", frame[50:54])[0]), 0
     return 0, 0
+
+
+class Chain:
+    """Whether MP3 frames (layer III) follow one another without a gap and take no bits from before the chain.
+
+    The bits of a frame may begin up to 511 bytes (MPEG-1; 255 in MPEG-2) before it, in the frames before. Where each
+    begins at or behind the beginning of those of the frame before, all are in the chain once it has grown so long.
+
+    Parameters
+    ----------
+    place
+        Where in the file the data will begin that is given first.
+
+    Attributes
+    ----------
+    place
+        Where the next frame begins; data is wanted from there on.
+    broken
+        Something other than a frame of the same kind follows, or one that takes bits that are not its own.
+    """
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self.broken = False
+        self._begun = False
+        # Bytes of bits in the chain so far; how many of them the next frame may take, and how many any frame may.
+        self._gathered = self._there = self._limit = 0
+        # Second byte of every header, the rate in the third, whether it is mono; bytes that hold no bits of sound.
+        self._second = self._rate = self._overhead = 0
+        self._mono = False
+        self._lengths: dict[int, int] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether what follows in the chain can only take bits of the chain."""
+        return self._begun and self._gathered >= self._limit
+
+    def follow(self, data: bytes) -> None:
+        """Go on along the chain.
+
+        Parameters
+        ----------
+        data
+            Bytes of the file from :attr:`place` on. A frame that begins in them is looked at as soon as its header is
+            there, and what says where its bits begin.
+        """
+        start = 0 if self._begun else self._begin(data)
+        at = start
+        while not self.broken and at + 8 <= len(data):
+            third = data[at + 2]
+            length = self._lengths.get(third)
+            if length is None:
+                frame = _frame(data, at)
+                length = self._lengths[third] = 0 if frame is None else frame.length
+            same = data[at] == 0xFF and data[at + 1] == self._second and (data[at + 3] >> 6 == 3) == self._mono
+            side = at + (4 if self._second & 1 else 6)
+            before = data[side] << 1 | data[side + 1] >> 7 if self._limit == 511 else data[side]
+            if not same or not length or third & 0x0C != self._rate or before > self._there:
+                self.broken = True
+                break
+            own = max(0, length - self._overhead)
+            self._there = min(self._limit, before + own)
+            self._gathered += own
+            at += length
+        self.place += at
+
+    def _begin(self, data: bytes) -> int:
+        """Take on the kind of the first frame, and tell where it begins."""
+        found = find_frames(data, ends=False)
+        if found is None or found.kind != "mp3" or data[found.start + 1] >> 1 & 3 != 1:
+            self.broken = True
+            return 0
+        self._begun = True
+        self._second, self._rate = data[found.start + 1], data[found.start + 2] & 0x0C
+        self._mono = data[found.start + 3] >> 6 == 3
+        first = self._second >> 3 & 3 == 3
+        self._there = self._limit = 511 if first else 255
+        # Header, checksum and side information.
+        side = (17 if self._mono else 32) if first else (9 if self._mono else 17)
+        self._overhead = 4 + (0 if self._second & 1 else 2) + side
+        return found.start

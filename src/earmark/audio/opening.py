@@ -1,13 +1,16 @@
-"""Opening a sound file without waiting for a FIFO or touching a device."""
+"""Opening a sound file, without waiting for a FIFO or touching a device, and choosing the reader for it."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from earmark.audio.containers import Content
 from earmark.audio.problems import Problem
+from earmark.audio.readers import RATES, QuietBytes, Reader, ReadError, SoundfileReader
 from earmark.errors import AudioError
 
 
@@ -34,3 +37,53 @@ def open_regular(path: Path, name: str) -> BinaryIO:
         raise AudioError(f"{name} cannot be read ({reason}). {hint}.", Problem.UNREADABLE) from error
     kind = "a folder" if stat.S_ISDIR(mode) else "a FIFO" if stat.S_ISFIFO(mode) else "a device or socket"
     raise AudioError(f"{name} is {kind}, not a sound file.", Problem.UNREADABLE)
+
+
+def open_reader(file: QuietBytes, content: Content, name: str) -> Reader:
+    """Open the reader for a file that was recognised: the better one of the two, or else the other.
+
+    Raises
+    ------
+    AudioError
+        If the disk fails, or neither can decode it.
+    """
+    said = []
+    openers: list[tuple[str, Callable[[QuietBytes, Content], Reader]]] = [("FFmpeg", ffmpeg_reader)]
+    if content.container.soundfile:
+        openers.insert(0 if content.soundfile else 1, ("libsndfile", SoundfileReader))
+    for library, opener in openers:
+        try:
+            reader = opener(file, content)
+        except ReadError as error:
+            check_disk(file, name)
+            said.append(f"{library} says: {error}")
+            continue
+        if RATES[0] <= reader.rate <= RATES[1]:
+            return reader
+        reader.close()
+        said.append(f"Its sample rate is said to be {reader.rate} Hz.")
+    title = content.container.title
+    problem = Problem.TRUNCATED if content.whole is False else Problem.DAMAGED
+    hint = "Its end is missing" if problem is Problem.TRUNCATED else "It is damaged"
+    raise AudioError(
+        f"{name} begins like {title} but cannot be decoded. {' '.join(said)} {hint}; get it again.",
+        problem,
+    )
+
+
+def ffmpeg_reader(file: QuietBytes, content: Content) -> Reader:
+    """The reader that uses FFmpeg."""
+    # Most libraries are MP3 and FLAC and never need PyAV, which takes its time to import.
+    from earmark.audio.ffmpeg import AvReader
+
+    return AvReader(file, content)
+
+
+def check_disk(file: QuietBytes, name: str) -> None:
+    """Raise AudioError if reading the file has failed."""
+    error = file.error
+    if error is not None:
+        raise AudioError(
+            f"Reading {name} failed ({error.strerror or error}). Check the disk and try again.",
+            Problem.UNREADABLE,
+        ) from error

@@ -175,10 +175,13 @@ class QuietBytes:
         self._file.seek(0)
         return self.length
 
+    def place(self) -> int:
+        """Where reading goes on, in bytes, be it here or in libsndfile."""
+        return self.tell() if self.descriptor is None else os.lseek(self.descriptor, 0, SEEK_CUR)
+
     def unread(self) -> int:
         """Bytes behind the place of reading."""
-        here = self.tell() if self.descriptor is None else os.lseek(self.descriptor, 0, SEEK_CUR)
-        return self.length - here
+        return self.length - self.place()
 
 
 class _Sound(soundfile.SoundFile):  # type: ignore[misc]
@@ -192,12 +195,16 @@ _SOUNDFILE_CODECS = {"MPEG_LAYER_I": "mp1", "MPEG_LAYER_II": "mp2", "MPEG_LAYER_
 
 
 class SoundfileReader:
-    """libsndfile: PCM of all kinds, FLAC, Ogg (Vorbis, Opus), MP3; seeks to the sample."""
+    """libsndfile: PCM of all kinds, FLAC, Ogg (Vorbis, Opus), MP3; seeks to the sample.
+
+    ``frame``: where the next chunk begins; ``length``: frames in all, as libsndfile counts them; ``most``: how many
+    are read at once at most.
+    """
 
     name: Literal["soundfile", "av"] = "soundfile"
 
     def __init__(self, file: QuietBytes, content: Content) -> None:
-        self._file = file
+        self.file = file
         self._sound = self._open()
         self.rate = int(self._sound.samplerate)
         self.channels = int(self._sound.channels)
@@ -208,20 +215,20 @@ class SoundfileReader:
         self.frames = frames if content.declares and frames < 1 << 62 else None
         self.errors = 0
         self.promised = True
-        self._length = frames
-        self._position = 0
-        length = max(1024, CHUNK // self.channels)
-        self._buffer = np.empty((length, self.channels), np.float32)
-        self._mono = np.empty(length, np.float32)
+        self.length = frames
+        self.frame = 0
+        self.most = max(1024, CHUNK // self.channels)
+        self._buffer = np.empty((self.most, self.channels), np.float32)
+        self._mono = np.empty(self.most, np.float32)
         # Asked for float32, libsndfile takes five times as long over 16 bit samples; the numbers are the same.
         self._integers = np.empty(self._buffer.shape, np.int16) if subtype == "PCM_16" else None
 
     def _open(self) -> _Sound:
-        source: int | QuietBytes = self._file
-        self._file.seek(0)
-        if self._file.descriptor is not None:
+        source: int | QuietBytes = self.file
+        self.file.seek(0)
+        if self.file.descriptor is not None:
             # A copy shares its place with the original, and libsndfile takes that place for the beginning.
-            source = os.dup(self._file.descriptor)
+            source = os.dup(self.file.descriptor)
         try:
             return _Sound(source, closefd=True)
         except Exception as error:
@@ -232,29 +239,29 @@ class SoundfileReader:
 
     @property
     def position(self) -> float:
-        return self._position / self.rate
+        return self.frame / self.rate
 
     @property
     def reached(self) -> float:
         return self.position
 
     def seek(self, frame: int) -> None:
-        frame = min(frame, self._length)
-        if frame == self._position:
+        frame = min(frame, self.length)
+        if frame == self.frame:
             return
-        if self.codec == "vorbis" and self._position:
+        if self.codec == "vorbis" and self.frame:
             # One seek in ten misses by up to a second where libsndfile has been elsewhere in the file before.
             self._sound.close()
             self._sound = self._open()
         try:
-            self._position = int(self._sound.seek(frame))
+            self.frame = int(self._sound.seek(frame))
         except Exception as error:
             raise ReadError(sentence(error)) from error
-        if self._position != frame:
+        if self.frame != frame:
             raise ReadError("The place that was asked for was not reached.")
 
     def read(self, frames: int, weigh: bool = True) -> Chunk | None:
-        buffer = self._buffer[: max(1, min(frames, len(self._buffer)))]
+        buffer = self._buffer[: max(1, min(frames, self.most))]
         try:
             if self._integers is None:
                 count = int(self._sound.buffer_read_into(buffer, "float32"))
@@ -265,16 +272,16 @@ class SoundfileReader:
         except Exception as error:
             raise ReadError(sentence(error)) from error
         if count <= 0:
-            early = self.frames is not None and self._position < self.frames - TOLERANCE * self.rate
-            if early and self._file.unread() > _READ_AHEAD:
+            early = self.frames is not None and self.frame < self.frames - TOLERANCE * self.rate
+            if early and self.file.unread() > _READ_AHEAD:
                 raise ReadError("It stops before the end.")
             return None
-        self._position += count
+        self.frame += count
         mono, repaired = mix(buffer[:count], 1, self._mono[:count])
         return Chunk(mono, self.rate, repaired, energy(buffer[:count]) if weigh else math.nan)
 
     def measure(self) -> float:
-        return self._length / self.rate
+        return self.length / self.rate
 
     def close(self) -> None:
         self._sound.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -13,30 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.containers import Content, describe_other, suffix_fits
-from earmark.audio.ending import early_end
-from earmark.audio.opening import open_regular
+from earmark.audio.halves import HalvesReader, in_halves
+from earmark.audio.opening import check_disk, ffmpeg_reader, open_reader, open_regular
 from earmark.audio.problems import Problem, explain, printable
-from earmark.audio.readers import (
-    CHUNK,
-    RATES,
-    TOLERANCE,
-    Chunk,
-    QuietBytes,
-    Reader,
-    ReadError,
-    SoundfileReader,
-    energy,
-)
+from earmark.audio.readers import CHUNK, RATES, TOLERANCE, Chunk, QuietBytes, ReadError, energy
 from earmark.audio.resample import Converter, grid
 from earmark.audio.results import AudioInfo, ChannelPower, Sound, Tally
 from earmark.audio.sniff import sniff
+from earmark.audio.verdict import Verdict
 from earmark.errors import AudioError, InputError
 
 Source = str | os.PathLike[str] | BinaryIO
 """A path, or a seekable binary file object, which is read from its beginning and left open."""
 
-# Half of the shortest frame of the formats that libsndfile can stumble over, in seconds.
-_FRAME: Final = 0.005
 # Samples to make room for at first, whatever length a header claims; room that is not used costs nothing.
 _RESERVE: Final = 1 << 24
 # From 4 MiB on NumPy asks the kernel for huge pages: one page fault in place of 512, 3 % of the time of loading MP3.
@@ -54,6 +43,10 @@ class Recording:
     ----------
     source
         A path or a seekable binary file object.
+    threads
+        How many threads may decode; with 2, the halves of longer MP3s at a path are decoded side by side, which gives
+        the same samples to the bit (see :mod:`earmark.audio.halves`). For one file at a time: where other processes
+        keep the processors busy, it only costs.
 
     Raises
     ------
@@ -70,7 +63,10 @@ class Recording:
     An object belongs to one thread at a time; different objects may be used in different threads and processes.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, threads: int = 1) -> None:
+        if threads < 1:
+            raise InputError(f"At least one thread must decode, not {threads}.")
+        self._threads = threads
         self._closing = contextlib.ExitStack()
         try:
             self._open(source)
@@ -98,7 +94,7 @@ class Recording:
         if not size:
             raise AudioError(f"{self.name} is empty (0 bytes). Copy it again from its source.", Problem.EMPTY)
         content = sniff(self._file, size)
-        self._check_disk()
+        check_disk(self._file, self.name)
         if content is None:
             self._file.seek(0)
             looks = describe_other(self._file.read(4096))
@@ -108,15 +104,15 @@ class Recording:
         self._content: Content = content
         if content.offset:
             self._file.skip(content.offset)
-        self._found: set[Problem] = set()
-        self._stumbled = False
-        self._ended: float | None = None
+        self._verdict = Verdict(self.name, content)
         self._power = ChannelPower()
         if self.path is not None and not suffix_fits(self.path.name, content.container):
-            self._found.add(Problem.WRONG_SUFFIX)
-        self._reader = self._choose_reader()
+            self._verdict.found.add(Problem.WRONG_SUFFIX)
+        reader = open_reader(self._file, content, self.name)
+        self._reader = reader if self.path is None or self._threads < 2 else in_halves(reader, self.path, content)
+        self._closing.callback(self._reader.close)
         if content.whole is False and not (content.present and self._missing_by_bytes() <= TOLERANCE):
-            self._found.add(Problem.TRUNCATED)
+            self._verdict.found.add(Problem.TRUNCATED)
         self.info = AudioInfo(
             path=self.path,
             sample_rate=self._reader.rate,
@@ -125,30 +121,6 @@ class Recording:
             container=content.container.name,
             codec=self._reader.codec,
             reader=self._reader.name,
-        )
-
-    def _choose_reader(self) -> Reader:
-        said = []
-        openers: list[tuple[str, Callable[[QuietBytes, Content], Reader]]] = [("FFmpeg", _ffmpeg)]
-        if self._content.container.soundfile:
-            openers.insert(0 if self._content.soundfile else 1, ("libsndfile", SoundfileReader))
-        for name, opener in openers:
-            try:
-                reader = opener(self._file, self._content)
-            except ReadError as error:
-                self._check_disk()
-                said.append(f"{name} says: {error}")
-                continue
-            self._closing.callback(reader.close)
-            if RATES[0] <= reader.rate <= RATES[1]:
-                return reader
-            said.append(f"Its sample rate is said to be {reader.rate} Hz.")
-        title = self._content.container.title
-        problem = Problem.TRUNCATED if self._content.whole is False else Problem.DAMAGED
-        hint = "Its end is missing" if problem is Problem.TRUNCATED else "It is damaged"
-        raise AudioError(
-            f"{self.name} begins like {title} but cannot be decoded. {' '.join(said)} {hint}; get it again.",
-            problem,
         )
 
     def _declared(self) -> float | None:
@@ -165,18 +137,10 @@ class Recording:
     def _missing_by_bytes(self) -> float:
         return (self._declared() or math.inf) * (1 - (self._content.present or 0))
 
-    def _check_disk(self) -> None:
-        error = self._file.error
-        if error is not None:
-            raise AudioError(
-                f"Reading {self.name} failed ({error.strerror or error}). Check the disk and try again.",
-                Problem.UNREADABLE,
-            ) from error
-
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What was found so far that does not stop use; decoding to the end finds the rest."""
-        return tuple(p for p in Problem if p in self._found)
+        return tuple(p for p in Problem if p in self._verdict.found)
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each of :attr:`problems`."""
@@ -264,27 +228,34 @@ class Recording:
         # Neither what is read nor what comes of it is more than a chunk.
         most = max(1.0, CHUNK * min(1.0, native / sample_rate))
         self._seek(begin)
-        while left > 0:
-            chunk = self._read(math.ceil(min(most, (left + skip) * native / sample_rate + _AHEAD)), weigh)
-            if chunk is None:
-                tally.ended = True
-                piece = converter.finish()
-            else:
-                tally.repaired += chunk.repaired
-                if weigh:
-                    self._power.add(chunk.energy, energy(chunk.samples))
-                piece = converter.feed(chunk)
-            if skip:
-                piece, skip = piece[skip:], max(0, skip - len(piece))
-            if len(piece) > left:
-                piece = piece[: int(left)]
-            if len(piece):
-                left -= len(piece)
-                tally.count(piece)
-                yield piece
-            if chunk is None:
-                break
-        self._conclude(tally, whole=start == 0)
+        halves = self._reader if isinstance(self._reader, HalvesReader) else None
+        if halves is not None:
+            halves.expect((left + skip) * native / sample_rate + _AHEAD, math.ceil(most), weigh)
+        try:
+            while left > 0:
+                chunk = self._read(math.ceil(min(most, (left + skip) * native / sample_rate + _AHEAD)), weigh)
+                if chunk is None:
+                    tally.ended = True
+                    piece = converter.finish()
+                else:
+                    tally.repaired += chunk.repaired
+                    if weigh:
+                        self._power.add(chunk.energy, energy(chunk.samples))
+                    piece = converter.feed(chunk)
+                if skip:
+                    piece, skip = piece[skip:], max(0, skip - len(piece))
+                if len(piece) > left:
+                    piece = piece[: int(left)]
+                if len(piece):
+                    left -= len(piece)
+                    tally.count(piece)
+                    yield piece
+                if chunk is None:
+                    break
+        finally:
+            if halves is not None:
+                halves.rest()
+        self._verdict.conclude(tally, self._reader, self.info.seconds, whole=start == 0)
 
     @property
     def channel_gain(self) -> float:
@@ -295,18 +266,18 @@ class Recording:
         try:
             self._reader.seek(frame)
         except ReadError:
-            self._check_disk()
+            check_disk(self._file, self.name)
             self._give_up_on_soundfile(frame)
 
     def _read(self, frames: int, weigh: bool) -> Chunk | None:
         try:
             chunk = self._reader.read(frames, weigh)
         except ReadError:
-            self._check_disk()
+            check_disk(self._file, self.name)
             if not self._give_up_on_soundfile(round(self._reader.position * self._reader.rate)):
                 return None
             chunk = self._reader.read(frames, weigh)
-        self._check_disk()
+        check_disk(self._file, self.name)
         return chunk
 
     def _give_up_on_soundfile(self, frame: int) -> bool:
@@ -314,36 +285,14 @@ class Recording:
         if self._reader.name == "av":
             return False
         try:
-            reader = _ffmpeg(self._file, self._content)
+            reader = ffmpeg_reader(self._file, self._content)
             self._closing.callback(reader.close)
             reader.seek(round(frame * reader.rate / self._reader.rate))
         except ReadError:
             return False
         self._reader = reader
-        self._stumbled = True
+        self._verdict.stumbled = True
         return True
-
-    def _conclude(self, tally: Tally, *, whole: bool) -> None:
-        """Compare what was decoded with what was declared, and remember what is wrong."""
-        reader, declared = self._reader, self._promised()
-        if tally.repaired:
-            self._found.add(Problem.NOT_FINITE)
-        if reader.errors:
-            self._found.add(Problem.DAMAGED)
-        if tally.ended:
-            self._ended = max(reader.reached, self._ended or 0.0)
-            if reader.reached - reader.position > TOLERANCE:
-                self._found.add(Problem.DAMAGED)
-            if declared is not None and declared - reader.reached > TOLERANCE:
-                self._found.add(Problem.DAMAGED if self._content.whole else Problem.TRUNCATED)
-            elif declared is not None and self._stumbled and declared - reader.position > _FRAME:
-                # libsndfile counts exactly; other data behind the last frame also stops it, but takes nothing away.
-                self._found.add(Problem.DAMAGED)
-        elif declared is not None and declared - reader.position <= TOLERANCE:
-            tally.ended = True
-        tally.whole = whole and tally.ended
-        if tally.whole and tally.samples and tally.silent:
-            self._found.add(Problem.SILENT)
 
     def load(self, sample_rate: int = 22050, *, start: float = 0.0, seconds: float | None = None) -> Sound:
         """Decode a stretch into memory.
@@ -377,7 +326,7 @@ class Recording:
                 samples.resize(tally.samples * 3 // 2, refcheck=False)
             samples[tally.samples - len(piece) : tally.samples] = piece
         self.require(tally, start)
-        problems = self._found | ({Problem.SILENT} if tally.silent else set())
+        problems = self._verdict.found | ({Problem.SILENT} if tally.silent else set())
         samples.resize(tally.samples, refcheck=False)
         return Sound(
             samples=samples,
@@ -389,22 +338,7 @@ class Recording:
 
     def require(self, tally: Tally, start: float = 0.0) -> None:
         """Raise AudioError if a pass over a stretch gave nothing to work with: no sample, or a silent whole file."""
-        if tally.samples:
-            if tally.silent and tally.whole:
-                problem = Problem.NOT_FINITE if tally.repaired else Problem.SILENT
-                raise AudioError(f"{self.name} cannot be used. {explain(problem)}", problem)
-            return
-        declared = self._promised()
-        if declared is not None and declared - start > TOLERANCE:
-            problem = Problem.DAMAGED if self._content.whole else Problem.TRUNCATED
-            what = f"nothing can be decoded at {start:g} s, though it promises {declared:.1f} s of sound"
-        elif start:
-            problem = Problem.TOO_SHORT
-            what = f"it ends at {self._reader.reached:.1f} s, before the {start:g} s that were asked for"
-        else:
-            problem = Problem.EMPTY
-            what = "it holds no sound"
-        raise AudioError(f"{self.name} cannot be used: {what}.", problem)
+        self._verdict.require(tally, self._reader, self.info.seconds, start)
 
     def require_end(self, start: float = 0.0, seconds: float | None = None) -> None:
         """Raise AudioError if a stretch that was decoded, or the file, ends long before it should.
@@ -417,16 +351,7 @@ class Recording:
         start, seconds
             The stretch; by default everything.
         """
-        if self._ended is None:
-            return
-        wanted = math.inf if seconds is None else start + seconds
-        wrong = early_end(self._content, self._promised(), self._ended, start, wanted)
-        if wrong is not None:
-            raise AudioError(f"{self.name} {wrong[1]}. Get it again.", wrong[0])
-
-    def _promised(self) -> float | None:
-        """Seconds of sound that the file says it has; None: it does not say, or only the film does that it is in."""
-        return self.info.seconds if self._reader.promised or self._content.whole is False else None
+        self._verdict.require_end(self._reader, self.info.seconds, start, seconds)
 
     def measure(self) -> float:
         """Seconds of sound: as declared, or else counted by reading the file through without decoding it."""
@@ -448,10 +373,3 @@ def _validate(sample_rate: int, start: float, seconds: float | None) -> None:
         raise InputError(f"The sample rate must be between 1 and {RATES[1]} Hz, not {sample_rate}.")
     if not (0 <= start < math.inf and (seconds is None or 0 < seconds < math.inf)):
         raise InputError(f"A stretch of sound needs start >= 0 and seconds > 0, not {start} and {seconds}.")
-
-
-def _ffmpeg(file: QuietBytes, content: Content) -> Reader:
-    # Most libraries are MP3 and FLAC and never need PyAV, which takes its time to import.
-    from earmark.audio.ffmpeg import AvReader
-
-    return AvReader(file, content)

@@ -97,7 +97,7 @@ def _sniff_frames(file: Bytes, offset: int, size: int) -> Content | None:
     found = find_frames(data, ends=offset + len(data) >= size)
     if found is None:
         return None
-    end = size - _trailing_tags(file, size)
+    end = size - trailing_tags(file, size)
     container = _FRAMES[found.kind]
     if container is MP3:
         frames, length = promised(data[found.start : found.start + found.length])
@@ -120,7 +120,7 @@ def _sniff_frames(file: Bytes, offset: int, size: int) -> Content | None:
     return Content(container, False, whole=False if cut else None, declares=False)
 
 
-def _trailing_tags(file: Bytes, size: int) -> int:
+def trailing_tags(file: Bytes, size: int) -> int:
     """Bytes of the ID3v1 and APEv2 tags at the end of a file."""
     tags = 0
     file.seek(max(0, size - 160))

@@ -128,7 +128,7 @@ def classify(
         _refuse_if_nowhere(found)
         with _destination(output, chosen) as stream:
             tally = _Tally(len(found))
-            _hear(found, pool, count, _Sink(stream, chosen, pool, top_k, timeline), tally)
+            _hear(found, pool, workers, count, _Sink(stream, chosen, pool, top_k, timeline), tally)
     tally.say()
     if tally.failures:
         raise typer.Exit(SOME_FAILED)
@@ -240,14 +240,16 @@ class _Tally:
             typer.echo(f"{self.total} files: {', '.join(parts)}.", err=True)
 
 
-def _hear(found: Sequence[Input], pool: Pool, windows: int, sink: _Sink, tally: _Tally) -> None:
+def _hear(found: Sequence[Input], pool: Pool, workers: int, windows: int, sink: _Sink, tally: _Tally) -> None:
     """Hear what can be heard and write everything in the order in which it was found."""
     import time
 
+    from earmark.library.pool import threads_beside
     from earmark.library.worker import Outcome, Task
     from earmark.progress import Step
 
-    tasks = (Task(item.path, windows) for item in found if item.problem is None)
+    threads = threads_beside(min(workers, len(found)))
+    tasks = (Task(item.path, windows, threads=threads) for item in found if item.problem is None)
     outcomes = pool.run(tasks, ordered=True)
     begun = time.monotonic()
     with progress_bar(shown=not sink.fills_terminal) as progress:

@@ -41,6 +41,11 @@ def default_jobs() -> int:
     return os.cpu_count() or 1
 
 
+def threads_beside(workers: int) -> int:
+    """In how many threads each of so many busy workers may decode, so that no processor has more than one to run."""
+    return 2 if default_jobs() >= 2 * workers else 1
+
+
 def usual_limit(path: str) -> float:
     """Seconds that a file may take unless somebody said otherwise: a minute, and one for each megabyte."""
     try:

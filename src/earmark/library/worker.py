@@ -76,6 +76,8 @@ class Task:
         Whether to draw the spectrogram of the stretch (:mod:`earmark.library.overview`).
     convert
         Write the file's sound there as WAV instead of hearing it (:mod:`earmark.library.convert`).
+    threads
+        How many threads may decode; more than one only where there are processors that no other worker uses.
     """
 
     path: str
@@ -86,6 +88,7 @@ class Task:
     longest: float | None = None
     picture: bool = False
     convert: str | None = None
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,7 @@ def hear(
             full=task.windows == 0,
             start=begin,
             seconds=length,
+            threads=task.threads,
             on_window=note,
         )
         picture = overview(task.path, start=begin, seconds=length) if task.picture else None

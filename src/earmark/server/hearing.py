@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from earmark.errors import StoreError
-from earmark.library.pool import Worker
+from earmark.library.pool import Worker, threads_beside
 from earmark.library.worker import Outcome, Ready, Task
 
 _RETRY_SECONDS = 1.0
@@ -128,8 +128,11 @@ class Hearing:
             begun, before = time.monotonic(), worker.starts
             with self._gate:
                 self.busy += 1
+                # Whoever comes while this file is heard shares the processors with it for that little while.
+                threads = threads_beside(self.busy + self.waiting)
+            task = replace(entry.task, threads=threads)
             try:
-                entry.future.set_result(worker.hear(entry.task, None, self._time_limit, patient=False))
+                entry.future.set_result(worker.hear(task, None, self._time_limit, patient=False))
             except BaseException as error:
                 entry.future.set_exception(error)
             with self._gate:
