@@ -47,7 +47,8 @@ def table(folder: Path) -> str:
         facts = json.loads(path.read_text("utf-8"))
         found.setdefault(facts["recipe"], []).append(facts)
     some = next(iter(found.values()))[0]
-    columns = list(some["network"])
+    # Level changes nothing, as it must.
+    columns = [name for name in some["network"] if not name.startswith("gain")]
     lines = ["| recipe | what differs | who | " + " | ".join(columns) + " |", "|---|---|---|" + "---|" * len(columns)]
     for recipe in [name for name in RECIPES if name in found]:
         changes = ", ".join(f"`{key.removeprefix('training.')}` {value}" for key, value in RECIPES[recipe].items())
