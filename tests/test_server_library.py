@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import shutil
 from collections.abc import Iterator
@@ -224,6 +225,25 @@ def test_similar_tracks_by_number_and_by_upload(server: Server, library: earmark
         assert server.client.post("/v1/similar", json=body).status_code == status
     assert server.client.post("/v1/similar", files={"file": ("a.mp3", b"text")}).json()["problem"] == "not-audio"
     assert server.client.post("/v1/similar", content=b"x").status_code == 415
+
+
+def test_searches_have_the_same_options_everywhere() -> None:
+    from earmark.cli import similar as commands
+    from earmark.server.routes.lists import PlaylistRequest, SimilarRequest
+
+    for name, body, files in (
+        ("similar", SimilarRequest, set()),
+        ("playlist", PlaylistRequest, {"output", "absolute"}),
+    ):
+        python = set(inspect.signature(getattr(earmark.Library, name)).parameters)
+        command = set(inspect.signature(getattr(commands, name)).parameters)
+        # A list as it is needs no search: on a page, the user's own order is sent back for the file.
+        http = set(body.model_fields) - {"list"}
+        assert python - {"self", "seeds", "bundle", "hear", "progress"} == http - {"tracks"}
+        assert (
+            python - {"self", "seeds", "hear", "progress"}
+            == command - {"tracks", "songs", "catalogue", "as_json"} - files
+        )
 
 
 def test_playlists_in_both_forms(server: Server, library: earmark.Library) -> None:
