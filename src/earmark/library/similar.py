@@ -32,7 +32,7 @@ class Match:
     track
         Which.
     score
-        How well it fits: cosine similarity from -1 to 1, with songs to stay away from less half of that to them; for
+        How well it fits: cosine similarity from -1 to 1, less half of that to the songs to stay away from; for
         moods the share of the mixture from 0 to 1.
     """
 

@@ -208,7 +208,7 @@ class TracksAnswer(BaseModel):
 class MatchRow(TrackRow):
     """A track that was found."""
 
-    score: float = Field(description="Cosine similarity from -1 to 1; for moods from 0 to 1.")
+    score: float = Field(description="Cosine similarity, less half of that to `minus`; for moods from 0 to 1.")
 
 
 class MatchesAnswer(BaseModel):
