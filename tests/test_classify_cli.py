@@ -298,7 +298,8 @@ def test_stopping_leaves_no_worker_and_no_half_file(place: Path) -> None:
     soundfile.write(first, np.tile(piece(0, 30.0), 10), RATE)
     for number in range(1, 100):
         os.link(first, place / "endless" / f"{number}.wav")
-    code = "from earmark.cli import main; main()"
+    # A shell's background job ignores Ctrl-C, and so would what it starts.
+    code = "import signal; signal.signal(2, signal.default_int_handler); from earmark.cli import main; main()"
     words = ["classify", "endless", "--full", "--bundle", "tiny.earmark", "-o", "x.json"]
     running = subprocess.Popen([sys.executable, "-c", code, *words], cwd=place, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
