@@ -35,6 +35,7 @@ from earmark.audio.mpeg import Chain
 from earmark.audio.opening import open_regular
 from earmark.audio.readers import Chunk, QuietBytes, Reader, ReadError, SoundfileReader
 from earmark.audio.sniff import trailing_tags
+from earmark.processors import usable_processors
 
 # A shorter stretch is not worth a thread.
 _LEAST_SECONDS: Final = 8.0
@@ -53,8 +54,7 @@ _HEARD: Final = 1024
 
 def default_threads() -> int:
     """How many threads one file is decoded in: two, if there are processors for them."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(2, processors)
+    return min(2, usable_processors())
 
 
 def in_halves(reader: Reader, path: Path, content: Content) -> Reader:

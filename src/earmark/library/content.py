@@ -20,8 +20,8 @@ _BLOCK = 1 << 16
 _STEPS = 4096
 _SAID = 4096  # bytes of one part of a header
 _NESTED = ((b"trak",), (b"mdia", b"edts"), (b"minf",), (b"stbl",))  # atoms within atoms, from moov on
-_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
@@ -72,7 +72,7 @@ def _sound(file: BinaryIO) -> tuple[int, int, bytes]:
             start, end, reading = _chunk(file, start, size, "<" if head[:4] == b"RIFF" else ">") or (start, end, b"")
         elif head[:4] == b"OggS":
             start, reading = _first_sound_page(file, start) or (start, b"")
-        elif head == _ASF_HEADER:
+        elif head == ASF_HEADER:
             start, end, reading = _asf_data(file, start, size) or (start, end, b"")
     except (struct.error, OverflowError, ValueError, OSError):
         # Cut off within a header, or sent to a place beyond all files: the whole file speaks for itself.
@@ -215,7 +215,7 @@ def _asf_data(file: BinaryIO, start: int, size: int) -> tuple[int, int, bytes] |
             break
         file.seek(position)
         guid, part = struct.unpack("<16sQ", file.read(24))
-        if guid == _ASF_FILE:
+        if guid == ASF_FILE_PROPERTIES:
             data = file.read(80)
             reading += data[32:64] + data[68:]  # without the file's size and date
         elif guid == _ASF_STREAM:

@@ -278,12 +278,9 @@ class Library:
         AudioError
             If an unknown file cannot be heard.
         """
-        from earmark.library.lists import similar_tracks
+        from earmark.library.lists import Search
 
-        return similar_tracks(
-            self._catalogue, seeds, minus=minus, n=n, per_artist=per_artist, bundle=bundle, hear=hear,
-            progress=progress,
-        )  # fmt: skip
+        return Search(self._catalogue, n, per_artist, bundle, hear, progress).similar(seeds, minus)
 
     def playlist(
         self,
@@ -319,12 +316,9 @@ class Library:
         AudioError
             If an unknown file cannot be heard.
         """
-        from earmark.library.lists import make_playlist
+        from earmark.library.lists import Search
 
-        return make_playlist(
-            self._catalogue, seeds, minus=minus, to=to, mood=mood, n=n, per_artist=per_artist, bundle=bundle,
-            hear=hear, progress=progress,
-        )  # fmt: skip
+        return Search(self._catalogue, n, per_artist, bundle, hear, progress).playlist(seeds, minus, to, mood)
 
     def map_page(self, *, title: str = "Music library", progress: Progress = silent) -> str:
         """The library as one interactive HTML page: tracks that sound alike lie close together.

@@ -76,20 +76,20 @@ def like_seeds(
     catalogue: Catalogue,
     index: Index,
     seeds: NDArray[np.float32],
+    minus: NDArray[np.float32],
     chooser: Chooser,
     count: int,
-    minus: NDArray[np.float32] | None = None,
 ) -> list[Match]:
     """Tracks closest to several seeds' vectors (m, k) on average, best first.
 
     Parameters
     ----------
     minus
-        Vectors (l, k) to stay away from: a track's score is its mean similarity to the seeds, less half of that to
-        these (Rocchio's formula for what a search should be nearer to and further from).
+        Vectors (l, k) to stay away from, if any: a track's score is its mean similarity to the seeds, less half of
+        that to these (Rocchio's formula for what a search should be nearer to and further from).
     """
     query = seeds.mean(axis=0)
-    if minus is not None and len(minus):
+    if len(minus):
         query = query - MINUS_WEIGHT * minus.mean(axis=0)
     return choose(ranked(catalogue, index.numbers, index.scores(query)), chooser, count)
 

@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 
 from earmark.errors import StoreError
 from earmark.library.worker import Alive, Outcome, Ready, Seen, Start, Task, failed
+from earmark.processors import usable_processors
 
 # A four-minute song takes a fifth of a second, an hour of sound a few. The limit is far above both and counts anew
 # with every window that is heard, so that long sound on a slow machine or from a slow disk is not taken for a hang.
@@ -34,11 +35,8 @@ _AHEAD = 32
 Wanted = Callable[[Task, Seen], bool]
 
 
-def default_jobs() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+default_jobs = usable_processors
+"""How many workers there are where nobody says otherwise."""
 
 
 def threads_beside(workers: int) -> int:

@@ -10,10 +10,9 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from earmark.library.content import ASF_FILE_PROPERTIES
 from earmark.library.tags.edit import FIELD_PREFIX, Editor, Range, Splice, Wanted, damaged, unsupported
 
-HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _VALUES = bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850")  # "extended content description"
 _EXTENSION = bytes.fromhex("b503bf5f2ea9cf118ee300c00c205365")
 _STREAM_VALUES = bytes.fromhex("eacbf8c5af5b77488467aa8c44fa4cca")  # "metadata", within the extension
@@ -89,7 +88,7 @@ class AsfEditor(Editor):
         count = self._count + (self._holder is None)
         found = [Splice(16, 12, struct.pack("<QI", self._length + grown, count))]
         for part in self._objects:
-            if part.kind == _FILE_PROPERTIES and part.data[_FILE_SIZE] == struct.pack("<Q", self.size):
+            if part.kind == ASF_FILE_PROPERTIES and part.data[_FILE_SIZE] == struct.pack("<Q", self.size):
                 found.append(Splice(part.start + _FILE_SIZE.start, 8, struct.pack("<Q", self.size + grown)))
         start = self._length if self._holder is None else self._holder.start
         found.append(Splice(start, len(old), holder))
@@ -103,7 +102,7 @@ class AsfEditor(Editor):
         if self._rest:
             kept.append(self._rest)
         for part in self._objects:
-            if part.kind == _FILE_PROPERTIES and part.data[_FILE_SIZE] == struct.pack("<Q", self.size):
+            if part.kind == ASF_FILE_PROPERTIES and part.data[_FILE_SIZE] == struct.pack("<Q", self.size):
                 kept.append(part.data[: _FILE_SIZE.start] + part.data[_FILE_SIZE.stop :])
             elif part is not self._holder:
                 kept.append(part.data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from earmark.library.tags import asf
+from earmark.library.content import ASF_HEADER
 from earmark.library.tags.ape import MAGIC, ApeEditor
 from earmark.library.tags.asf import AsfEditor
 from earmark.library.tags.chunks import ChunkEditor
@@ -58,7 +58,7 @@ def open_editor(handle: BinaryIO, *, id3: int = 4) -> Editor:
             return editor(handle)
     if start[4:8] == b"ftyp":
         return Mp4Editor(handle)
-    if not skipped and behind == asf.HEADER[:12]:
+    if not skipped and behind == ASF_HEADER[:12]:
         return AsfEditor(handle)
     for magic, name in _APE_FORMATS.items():
         if behind.startswith(magic):
