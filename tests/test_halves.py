@@ -21,6 +21,7 @@ from earmark.audio.mpeg import Chain
 from earmark.audio.readers import CHUNK, Chunk, SoundfileReader
 from earmark.errors import AudioError, InputError
 from earmark.library import pool, worker
+from earmark.music import MUSIC_FIELDS, Music
 from earmark.predict import Classifier
 from sounds import music
 
@@ -345,6 +346,16 @@ def test_who_hears_one_file_alone_gets_two_threads(monkeypatch: pytest.MonkeyPat
     assert outcomes[0] == outcomes[1] and outcomes[0].row is not None
     assert asked == [1, 2]
     assert worker.Task(str(song)).threads == 1
+
+
+def test_the_genre_does_not_depend_on_whether_the_music_is_measured(song: Path) -> None:
+    classifier = Classifier()
+    full, genre = (worker.hear(classifier, worker.Task(str(song), 0, music=music)) for music in (True, False))
+    assert full.row is not None and genre.row is not None and genre.embedding == full.embedding
+    measured = Music(**{name: full.row[name] for name in MUSIC_FIELDS})
+    assert measured.loudness is not None and measured.tempo is not None
+    assert genre.row == full.row | Music().to_dict()
+    assert measured.to_dict() != Music().to_dict()
 
 
 # Nothing stays behind

@@ -112,7 +112,8 @@ class EarmarkPlugin(BeetsPlugin):
         if options.mode == "keep" and any(not self.vocabulary.is_ignored(genre) for genre in now):
             return now
         windows = self.config["windows"].get(int)
-        prediction = self.classifier.classify(os.fsdecode(item.path), windows=max(1, windows), full=not windows)
+        path = os.fsdecode(item.path)
+        prediction = self.classifier.classify(path, windows=max(1, windows), full=not windows, music=False)
         genres, why = decide(now, prediction, options, self.vocabulary)
         self._log.debug("{}: {}", item, why)
         return genres

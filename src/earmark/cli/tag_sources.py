@@ -100,7 +100,8 @@ def _heard(
                 # The workers load the model while the tags of the others are looked at.
                 workers = min(jobs or default_jobs(), len(found) - number)
                 pool = stack.enter_context(Pool(bundle, jobs=workers, time_limit=time_limit))
-        tasks = (Task(item.path, windows) for item, is_due in zip(found, due, strict=True) if is_due)
+        # Tags get genres alone.
+        tasks = (Task(item.path, windows, music=False) for item, is_due in zip(found, due, strict=True) if is_due)
         outcomes = iter(()) if pool is None else pool.run(tasks, ordered=True)
         for item, is_due in zip(found, due, strict=True):
             if not is_due:

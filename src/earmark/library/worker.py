@@ -78,6 +78,8 @@ class Task:
         Write the file's sound there as WAV instead of hearing it (:mod:`earmark.library.convert`).
     threads
         How many threads may decode; more than one only where there are processors that no other worker uses.
+    music
+        Whether to measure tempo, key and loudness, too.
     """
 
     path: str
@@ -89,6 +91,7 @@ class Task:
     picture: bool = False
     convert: str | None = None
     threads: int = 1
+    music: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,7 @@ def hear(
             start=begin,
             seconds=length,
             threads=task.threads,
+            music=task.music,
             on_window=note,
         )
         picture = overview(task.path, start=begin, seconds=length) if task.picture else None
