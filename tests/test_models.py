@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 from transformers import MobileNetV2Config, MobileNetV2Model
 
 from earmark.drawing import draw
@@ -14,6 +17,7 @@ from earmark.models.affine import _OneDNN, _product, affine
 from earmark.models.backbone import Backbone, load_backbone
 from earmark.models.config import HeadConfig, TrainingConfig
 from earmark.models.export import export_network
+from earmark.models.graphs import fold_padding
 from earmark.models.heads import BidirectionalGRU, new_head
 from earmark.models.network import Draw, Network, Pooled
 from earmark.models.storage import halve_weights
@@ -124,6 +128,71 @@ def test_torch_and_onnx_agree(backbone: Backbone, architecture: str) -> None:
         ["logits"], {"spectrogram": pictures}
     )
     np.testing.assert_allclose(rounded[0], logits, atol=2e-2 * max(1.0, float(np.abs(logits).max())))
+
+
+def padded(
+    amounts: list[int] | None, *, mode: str = "constant", value: float | None = None, also: bool = False
+) -> bytes:
+    """A Pad before a strided convolution that pads by itself, too; without amounts they are an input of the graph."""
+    kernel = np.random.default_rng(3).normal(size=(5, 3, 3, 3)).astype(np.float32)
+    stored = [numpy_helper.from_array(kernel, "kernel")]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 11, 14])]
+    if amounts is None:
+        inputs.append(helper.make_tensor_value_info("amounts", TensorProto.INT64, [8]))
+    else:
+        # As torch writes them: not a number that is stored, but one that is worked out.
+        stored.append(numpy_helper.from_array(np.array(amounts[::-1], np.int64), "backwards"))
+        stored += [numpy_helper.from_array(np.array([number], np.int64), f"{number}") for number in (7, -9, 0, -1)]
+    if value is not None:
+        stored.append(numpy_helper.from_array(np.array(value, np.float32), "value"))
+    nodes = [helper.make_node("Slice", ["backwards", "7", "-9", "0", "-1"], ["amounts"])] if amounts else []
+    nodes += [
+        helper.make_node("Pad", ["x", "amounts", *(["value"] if value is not None else [])], ["wide"], mode=mode),
+        helper.make_node("Conv", ["wide", "kernel"], ["seen"], strides=[2, 2], pads=[1, 0, 0, 2]),
+    ]
+    outputs = [helper.make_tensor_value_info("seen", TensorProto.FLOAT, ["n", 5, "y", "x"])]
+    if also:
+        outputs.append(helper.make_tensor_value_info("wide", TensorProto.FLOAT, ["n", 3, "y", "x"]))
+    graph = helper.make_graph(nodes, "g", inputs, outputs, stored)
+    whole = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(whole.SerializeToString())
+
+
+def run_graph(model: bytes, **fed: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+    return list(ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, fed))
+
+
+@pytest.mark.parametrize("value", [None, 0.0])
+@pytest.mark.parametrize("amounts", [[0, 0, 0, 1, 0, 0, 1, 0], [0, 0, 2, 3, 0, 0, 0, 1]])
+def test_padding_goes_into_the_convolution(amounts: list[int], value: float | None) -> None:
+    model = padded(amounts, value=value)
+    folded = fold_padding(model)
+    assert [node.op_type for node in onnx.load_model_from_string(folded).graph.node] == ["Conv"]
+    pictures = np.random.default_rng(4).normal(size=(2, 3, 11, 14)).astype(np.float32)
+    np.testing.assert_allclose(run_graph(folded, x=pictures)[0], run_graph(model, x=pictures)[0], atol=1e-5)
+    assert fold_padding(folded) == folded
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        padded([0, 0, 1, 1, 0, 0, 1, 1], mode="reflect"),
+        padded([0, 0, 1, 1, 0, 0, 1, 1], value=1.0),
+        padded([0, 0, -1, 0, 0, 0, 1, 0]),
+        padded([0, 0, 1, 1, 0, 0, 1, 1], also=True),
+        padded(None),
+    ],
+    ids=["no zeros", "ones", "less than nothing", "needed elsewhere too", "nobody knows how much"],
+)
+def test_other_padding_stays_where_it_is(model: bytes) -> None:
+    assert fold_padding(model) == model
+
+
+def test_what_is_exported_pads_nowhere_else(backbone: Backbone) -> None:
+    network = Network(Pooled(Draw(*MEL.shape), backbone), new_head(HeadConfig("tl-cnn"), 1280, 4, seed=0)).eval()
+    graph = onnx.load_model_from_string(export_network(network, *MEL.shape)).graph
+    uneven = [a for node in graph.node for a in node.attribute if a.name == "pads" and list(a.ints) == [0, 0, 1, 1]]
+    assert "Pad" not in {node.op_type for node in graph.node} and len(uneven) == 5
 
 
 def test_weights_that_cannot_be_reached_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from earmark.features import MUSICAL
+from earmark.models.graphs import fold_padding
 from earmark.models.network import Pooled
 from earmark.musical_features import SIZE
 from earmark.sound_front_end import SOUND, SPECTROGRAM
@@ -62,4 +63,4 @@ def _export(module: nn.Module, example: Any, names: list[str], outputs: list[str
         )
     for part, training in modes.items():
         part.training = training
-    return bytes(buffer.getvalue())
+    return fold_padding(bytes(buffer.getvalue()))
