@@ -9,20 +9,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark import features as feature_names
 from earmark.errors import MissingExtraError
+from earmark.learners import Features, FitOptions, Targets
 from earmark.metrics import softmax
 from earmark.musical_features import family_scale
-from earmark.progress import Progress, silent
 
-Features = NDArray[Any]
-Targets = NDArray[np.int64]
 # Guessing the most frequent genre gives the others nothing; a floor keeps the log loss finite.
 FLOOR = 1e-3
 # What was learnt is named by the answers to this many training clips.
@@ -63,16 +60,10 @@ class Baseline:
         features: Features,
         targets: Targets,
         labels: int,
-        *,
-        seed: int,
-        validation: tuple[Features, Targets] | None = None,
-        checkpoint: Path | None = None,
-        device: str = "cpu",
-        start_from: Any = None,
-        progress: Progress = silent,
+        **how: Unpack[FitOptions],
     ) -> FittedBaseline:
         """Fit the pipeline."""
-        pipeline = _pipeline(self.name, seed)
+        pipeline = _pipeline(self.name, how["seed"])
         pipeline.fit(np.asarray(features, dtype=np.float64), targets)
         settings = _SETTINGS[self.name]
         fitted = FittedBaseline(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from earmark.fold_worker import FoldResult, Work, one_thread
 from earmark.folds import Protocol, group_numbers, numbers
 from earmark.learners import Features, Learner
 from earmark.metrics import apply_temperature
+from earmark.processors import usable_processors
 from earmark.progress import Progress, Step, silent
 from earmark.run_files import FORMAT, LeakTest
 from earmark.run_writer import describe, folds_fingerprint, peak_memory_mb, write_tables
@@ -89,7 +89,7 @@ def crossval(
     _claim(out, identity)
     if device != "cpu":
         jobs = 1
-    jobs = jobs or os.cpu_count() or 1
+    jobs = jobs or usable_processors()
     passes = [Pass(work, protocol.folds, kept)]
     if leak_tests:
         passes += _leak_passes(work, protocol, kept)

@@ -6,7 +6,6 @@ On the CPU the backbone runs in ONNX Runtime, which measured fastest (``benchmar
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from earmark.dataset import Dataset
 from earmark.errors import InputError, MissingExtraError
 from earmark.features import BACKBONE, MUSICAL, SPECTROGRAM, baseline_features, thumbnails
 from earmark.musical_features import musical_features
+from earmark.processors import usable_processors
 from earmark.progress import Progress, Step, silent
 from earmark.store import ArrayStore
 
@@ -60,7 +60,7 @@ class PooledExtractor:
             import onnxruntime as ort
 
             options = ort.SessionOptions()
-            options.intra_op_num_threads = threads or os.cpu_count() or 1
+            options.intra_op_num_threads = threads or usable_processors()
             options.log_severity_level = 3
             model = export_pooled(pooled, *shape)
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

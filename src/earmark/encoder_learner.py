@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from earmark.errors import InputError
-from earmark.learners import Features, Fitted, Targets
-from earmark.progress import Progress, silent
+from earmark.learners import Features, FitOptions, Fitted, Targets, options_for_part
 
 
 @dataclass(frozen=True)
@@ -121,21 +119,12 @@ class EncoderTuneLearner:
         features: Features,
         targets: Targets,
         labels: int,
-        *,
-        seed: int,
-        validation: tuple[Features, Targets] | None = None,
-        checkpoint: Path | None = None,
-        device: str = "cpu",
-        start_from: Any = None,
-        progress: Progress = silent,
+        **how: Unpack[FitOptions],
     ) -> Fitted:
         """Fine-tune; see :func:`earmark.encoder_tuning.fit_encoder`."""
         from earmark.encoder_tuning import fit_encoder
 
-        return fit_encoder(
-            self, features, targets, labels, seed=seed, validation=validation, checkpoint=checkpoint, device=device,
-            start_from=start_from.network if start_from is not None else None, progress=progress,
-        )  # fmt: skip
+        return fit_encoder(self, features, targets, labels, **options_for_part(how, "network"))
 
     def quick(self) -> EncoderTuneLearner:
         """A fifth of the epochs, at least two."""

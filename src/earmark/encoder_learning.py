@@ -20,6 +20,7 @@ from earmark.models.config import ARCHITECTURES, HeadConfig, TrainingConfig
 from earmark.models.encoder_files import EncoderFiles, find_files, is_local
 from earmark.prepare import front_end_named, front_end_of
 from earmark.probe import ProbeLearner
+from earmark.processors import usable_processors
 from earmark.progress import Progress, Step, silent
 from earmark.runs import Run
 from earmark.sound_front_end import AnyFrontEnd
@@ -142,7 +143,7 @@ def prepare_encoder(
     chosen = parse_layer(layer)
     dataset = load_dataset(source)
     encoder = load_encoder(files, layer=chosen)
-    folder, workers = cache if cache is not None else cache_folder(), jobs or os.cpu_count() or 1
+    folder, workers = cache if cache is not None else cache_folder(), jobs or usable_processors()
     failures: list[Failure] = []
     if dataset.spectrograms is None and any(clip.path is not None for clip in dataset.clips):
         # Also for a backbone that hears: repeated recordings are found, and reports drawn, by these.

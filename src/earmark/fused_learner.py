@@ -9,18 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import InputError
 from earmark.features import SPECTROGRAM
-from earmark.learners import Features, Targets
+from earmark.learners import Features, FitOptions, Targets, options_for_part
 from earmark.metrics import log_softmax
 from earmark.models.convnet_config import FineTuneConfig
-from earmark.progress import Progress, silent
 from earmark.tuned_learner import FineTuneLearner, FittedMembers
 from earmark.varied_machine import VARIED, FittedMachine, VariedMachine
 
@@ -70,20 +68,11 @@ class FusedLearner:
         features: Features,
         targets: Targets,
         labels: int,
-        *,
-        seed: int,
-        validation: tuple[Features, Targets] | None = None,
-        checkpoint: Path | None = None,
-        device: str = "cpu",
-        start_from: Any = None,
-        progress: Progress = silent,
+        **how: Unpack[FitOptions],
     ) -> FittedFusion:
         """Train both on the same clips."""
-        network = self.network.fit(
-            features, targets, labels, seed=seed, validation=validation, checkpoint=checkpoint, device=device,
-            start_from=start_from.network if start_from is not None else None, progress=progress,
-        )  # fmt: skip
-        machine = self.machine.fit(features, targets, labels, seed=seed)
+        network = self.network.fit(features, targets, labels, **options_for_part(how, "network"))
+        machine = self.machine.fit(features, targets, labels, seed=how["seed"])
         return FittedFusion(network, machine, self.weights)
 
     def quick(self) -> FusedLearner:

@@ -8,17 +8,51 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Required, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.models.config import HeadConfig, TrainingConfig
-from earmark.progress import Progress, silent
+from earmark.progress import Progress
 
 Features = NDArray[Any]
 Targets = NDArray[np.int64]
 EPOCH_COLUMNS = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+class FitOptions(TypedDict, total=False):
+    """How to learn, beside what from: the keywords of :meth:`Learner.fit`.
+
+    Attributes
+    ----------
+    seed
+        Of everything that is drawn.
+    validation
+        Clips whose loss goes into the curves; nothing is chosen by them.
+    checkpoint
+        A file to resume from, for methods that take long.
+    device
+        ``cpu`` (where it is not given), ``cuda`` or ``mps``.
+    start_from
+        What an earlier ``fit`` gave, to train on from there: the mistake that the leak experiments make on purpose.
+        Methods that cannot ignore it.
+    progress
+        Called after each step.
+    """
+
+    seed: Required[int]
+    validation: tuple[Features, Targets] | None
+    checkpoint: Path | None
+    device: str
+    start_from: Any
+    progress: Progress
+
+
+def options_for_part(how: FitOptions, part: str) -> FitOptions:
+    """The same for a part of a model: if there is a model to start from, that part of it."""
+    whole = how.get("start_from")
+    return {**how, "start_from": None if whole is None else getattr(whole, part)}
 
 
 class Fitted(Protocol):
@@ -62,26 +96,9 @@ class Learner(Protocol):
         features: Features,
         targets: Targets,
         labels: int,
-        *,
-        seed: int,
-        validation: tuple[Features, Targets] | None = None,
-        checkpoint: Path | None = None,
-        device: str = "cpu",
-        start_from: Any = None,
-        progress: Progress = silent,
+        **how: Unpack[FitOptions],
     ) -> Fitted:
-        """Learn from (n, ...) features and (n,) label numbers.
-
-        Parameters
-        ----------
-        validation
-            Clips whose loss goes into the curves; nothing is chosen by them.
-        checkpoint
-            A file to resume from, for methods that take long.
-        start_from
-            What an earlier ``fit`` gave, to train on from there: the mistake that the leak experiments make on
-            purpose. Methods that cannot ignore it.
-        """
+        """Learn from (n, ...) features and (n,) label numbers; for the keywords see :class:`FitOptions`."""
 
     def quick(self) -> Learner:
         """The same with about a fifth of the work, for the leak tests."""
@@ -124,13 +141,7 @@ class HeadLearner:
         features: Features,
         targets: Targets,
         labels: int,
-        *,
-        seed: int,
-        validation: tuple[Features, Targets] | None = None,
-        checkpoint: Path | None = None,
-        device: str = "cpu",
-        start_from: Any = None,
-        progress: Progress = silent,
+        **how: Unpack[FitOptions],
     ) -> Fitted:
         """Train the head; see :func:`earmark.training.fit_head`."""
         from earmark.training import fit_head
@@ -141,12 +152,7 @@ class HeadLearner:
             np.ascontiguousarray(features, dtype=np.float32),
             targets,
             labels,
-            seed=seed,
-            validation=validation,
-            checkpoint=checkpoint,
-            device=device,
-            start_from=start_from.head if start_from is not None else None,
-            progress=progress,
+            **options_for_part(how, "head"),
         )
 
     def quick(self) -> HeadLearner:

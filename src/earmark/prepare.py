@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from earmark.errors import InputError
 from earmark.extract import Failure, extract
 from earmark.features import BACKBONE
 from earmark.front_end import MEL, REPORT, FrontEnd
+from earmark.processors import usable_processors
 from earmark.progress import Progress, silent
 from earmark.store import cache_folder
 
@@ -64,7 +64,7 @@ def prepare(
     folder = cache if cache is not None else cache_folder()
     if feature not in dataset.features and dataset.spectrograms is None:
         dataset, failures = extract(
-            dataset, front_end, cache=folder, jobs=jobs or os.cpu_count() or 1, progress=progress
+            dataset, front_end, cache=folder, jobs=jobs or usable_processors(), progress=progress
         )
     if not dataset.clips:
         raise InputError(f"Of {source} no clip can be used. See why with: earmark data check {source}")

@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.learners import Features, Fitted, HeadLearner, Targets
-from earmark.progress import Progress, silent
+from earmark.learners import Features, FitOptions, Fitted, HeadLearner, Targets, options_for_part
 
 # A value that varies less than this among the training clips is shifted, not scaled.
 _LEAST_DEVIATION = 1e-6
@@ -104,32 +102,16 @@ class ProbeLearner:
         features: Features,
         targets: Targets,
         labels: int,
-        *,
-        seed: int,
-        validation: tuple[Features, Targets] | None = None,
-        checkpoint: Path | None = None,
-        device: str = "cpu",
-        start_from: Any = None,
-        progress: Progress = silent,
+        **how: Unpack[FitOptions],
     ) -> Fitted:
         """Find mean and deviation of the training clips, then train the head."""
         mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
         spread = features.std(axis=0, dtype=np.float64).astype(np.float32)
         deviation = np.where(spread < _LEAST_DEVIATION, np.float32(1), spread)
-        held = None
-        if validation is not None:
-            held = (_scaled(validation[0], mean, deviation), validation[1])
-        fitted = self.inner.fit(
-            _scaled(features, mean, deviation),
-            targets,
-            labels,
-            seed=seed,
-            validation=held,
-            checkpoint=checkpoint,
-            device=device,
-            start_from=start_from.fitted if start_from is not None else None,
-            progress=progress,
-        )
+        how = options_for_part(how, "fitted")
+        if (validation := how.get("validation")) is not None:
+            how["validation"] = (_scaled(validation[0], mean, deviation), validation[1])
+        fitted = self.inner.fit(_scaled(features, mean, deviation), targets, labels, **how)
         return FittedProbe(fitted, mean, deviation)
 
     def quick(self) -> ProbeLearner:

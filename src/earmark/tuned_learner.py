@@ -11,17 +11,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import InputError
 from earmark.features import SPECTROGRAM
-from earmark.learners import Features, Targets
+from earmark.learners import Features, FitOptions, Targets
 from earmark.metrics import log_softmax
 from earmark.models.convnet_config import ConvNetConfig, FineTuneConfig
-from earmark.progress import Progress, Step, silent
+from earmark.progress import Step, silent
 
 if TYPE_CHECKING:
     from earmark.finetune import FittedConvNet
@@ -104,34 +104,27 @@ class FineTuneLearner:
         features: Features,
         targets: Targets,
         labels: int,
-        *,
-        seed: int,
-        validation: tuple[Features, Targets] | None = None,
-        checkpoint: Path | None = None,
-        device: str = "cpu",
-        start_from: Any = None,
-        progress: Progress = silent,
+        **how: Unpack[FitOptions],
     ) -> FittedMembers:
         """Fine-tune each member; see :func:`earmark.finetune.fit_convnet`."""
         from earmark.finetune import fit_convnet
 
+        seeds, before = self.seeds(how["seed"]), how.get("start_from")
+        device, progress = how.get("device", "cpu"), how.get("progress", silent)
         loop = None
         if device == "cuda":
             # Recording a step takes as long as dozens of them: it is done once for all folds and members.
             loop = _loop(self.network, self.training, labels, features.shape[1])
         fitted = []
-        if self.kept is not None and start_from is None:
-            kept: list[Path | None] = [
-                self._place(each, features, targets, labels, device) for each in self.seeds(seed)
-            ]
+        if self.kept is not None and before is None:
+            kept: list[Path | None] = [self._place(each, features, targets, labels, device) for each in seeds]
         else:
-            kept = [_part(checkpoint, member, self.members) for member in range(self.members)]
+            kept = [_part(how.get("checkpoint"), member, self.members) for member in range(self.members)]
         epochs = self.training.epochs
-        for member, each in enumerate(self.seeds(seed)):
-            before = member * epochs
+        for member, each in enumerate(seeds):
 
-            def tell(step: Step, before: int = before) -> None:
-                progress(Step(step.task, before + step.done, self.members * epochs, step.note))
+            def tell(step: Step, past: int = member * epochs) -> None:
+                progress(Step(step.task, past + step.done, self.members * epochs, step.note))
 
             fitted.append(
                 fit_convnet(
@@ -141,9 +134,9 @@ class FineTuneLearner:
                     targets,
                     labels,
                     seed=each,
-                    backbone=_backbone(self.backbone) if start_from is None else None,
-                    validation=validation,
-                    start_from=start_from.members[member].network if start_from is not None else None,
+                    backbone=_backbone(self.backbone) if before is None else None,
+                    validation=how.get("validation"),
+                    start_from=None if before is None else before.members[member].network,
                     checkpoint=kept[member],
                     keep=self.members > 1 or self.kept is not None,
                     device=device,

@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from earmark.baselines import BASELINES, Baseline, FittedBaseline
 from earmark.errors import InputError
 from earmark.features import SPECTROGRAM
-from earmark.learners import Features, Targets
+from earmark.learners import Features, FitOptions, Targets
 from earmark.models.convnet_config import AugmentConfig
 from earmark.musical_features import SIZE, musical_features
-from earmark.progress import Progress, Step, silent
+from earmark.progress import Step, silent
 
 VARIED = "musical-svm-varied"
 # Clips whose musical features are kept: a cross-validation asks for those of each clip once per fold.
@@ -81,21 +80,15 @@ class VariedMachine:
         features: Features,
         targets: Targets,
         labels: int,
-        *,
-        seed: int,
-        validation: tuple[Features, Targets] | None = None,
-        checkpoint: Path | None = None,
-        device: str = "cpu",
-        start_from: Any = None,
-        progress: Progress = silent,
+        **how: Unpack[FitOptions],
     ) -> FittedMachine:
         """Train on the clips and their varied versions."""
         parts = [musical(features)]
         for version in range(1, self.versions + 1):
-            progress(Step("varying", version - 1, self.versions))
+            how.get("progress", silent)(Step("varying", version - 1, self.versions))
             parts.append(_varied(features, version, self.augment))
         rows, wanted = np.concatenate(parts), np.tile(targets, len(parts))
-        return FittedMachine(self.machine.fit(rows, wanted, labels, seed=seed))
+        return FittedMachine(self.machine.fit(rows, wanted, labels, seed=how["seed"]))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earmark.cli.console import SOME_FAILED, console, progress_bar
+from earmark.processors import usable_processors
 
 if TYPE_CHECKING:
     from earmark.data_check import Finding, Report
@@ -79,7 +79,7 @@ def check(
     from earmark.data_check import check_dataset
 
     with progress_bar() as progress, quiet_decoders():
-        report = check_dataset(dataset, jobs=jobs or os.cpu_count() or 1, cache=cache, progress=progress)
+        report = check_dataset(dataset, jobs=jobs or usable_processors(), cache=cache, progress=progress)
     if format is Format.JSON:
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     else:
@@ -114,7 +114,7 @@ def build(
             load_dataset(dataset),
             MEL if kind is Kind.MEL else REPORT,
             cache=cache,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs or usable_processors(),
             progress=progress,
         )
         save_archive(data, output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from earmark.cli.classify import JobsOption
 from earmark.cli.console import SOME_FAILED, console, progress_bar
 from earmark.errors import InputError
 from earmark.names import printable
+from earmark.processors import usable_processors
 
 if TYPE_CHECKING:
     from earmark.robustness.measure import Robustness
@@ -74,7 +74,7 @@ def robustness(
     ears = fold_bundles(folds) if folds is not None else one_bundle(bundle)
     with progress_bar() as progress:
         found = measure(
-            load_dataset(dataset), ears, stored=stored, seed=seed, jobs=jobs or os.cpu_count() or 1, progress=progress
+            load_dataset(dataset), ears, stored=stored, seed=seed, jobs=jobs or usable_processors(), progress=progress
         )
     write_json(output / "robustness.json", found.to_dict())
     write_markdown(found, output / "robustness.md")
