@@ -1,8 +1,8 @@
 """The support vector machine on musical features, trained on varied spectrograms as well as on the clips as they are.
 
 Trained on clean clips alone it takes fine detail for the genre: on 89 real clips, heard by models that do not know
-them, a band limit of 8 kHz took it from 83 to 39 %. With two varied versions of each training clip, by the same
-:func:`earmark.augment.vary` that the network is trained with, it is 63 % there and about as good on clean clips: see
+them, a band limit of 8 kHz took it from 82 to 40 %. With two varied versions of each training clip, by the same
+:func:`earmark.augment.vary` that the network is trained with, it is 74 % there and as good on clean clips: see
 ``docs/study.md``. Imports no torch before it is trained.
 """
 
