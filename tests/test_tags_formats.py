@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import shutil
 import struct
 from pathlib import Path
@@ -11,14 +12,14 @@ from pathlib import Path
 import pytest
 
 import tag_files
-from tag_files import MAKERS, make
+from tag_files import MAKERS, content, make
 
 pytest.importorskip("mutagen")
 
 import mutagen.asf
 
 from earmark.library import tags
-from earmark.library.tags import check
+from earmark.library.tags import check, edit
 from earmark.library.tags.edit import TagError, Wanted
 from earmark.library.tags.formats import open_editor
 from earmark.library.tags.ogg import checksum
@@ -514,3 +515,24 @@ def test_real_songs(shared: Path, tmp_path: Path) -> None:
         assert tag_files.packets(path) == sound
     tags.undo(report.journal)
     assert all(path.read_bytes() == song.read_bytes() for path, song in zip(paths, songs, strict=True))
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
+def test_a_mark_changes_with_all_but_the_middle_of_the_sound(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge = 100
+    monkeypatch.setattr(edit, "_EDGE", edge)
+    data = content(name)
+    editor = open_editor(io.BytesIO(data))
+    before, sound = editor.mark(), sorted(editor.sound())
+    first, last = sound[0][0] + edge, sound[-1][1] - edge
+    middle = {place for start, end in sound for place in range(max(start, first), min(end, last))}
+    assert middle
+    places = random.Random(name).sample(range(len(data)), 100)
+    for place in (*places, 0, len(data) - 1, first - 1, first, last - 1, last):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        editor.handle = io.BytesIO(changed)
+        assert (editor.mark() == before) == (place in middle), place
+    editor.handle = io.BytesIO(data[:-1])
+    with pytest.raises(TagError, match="shorter"):
+        editor.mark()

@@ -119,10 +119,10 @@ class Classifier:
                 length = min(length, seconds)
             if full or length <= windows * self.window_seconds:
                 stretches: Iterable[tuple[float, NDArray[np.float32]]] = self._consecutive(
-                    recording.blocks(self._rate, start=start, seconds=seconds), start
+                    recording.blocks(self._rate, start=start, seconds=seconds, weigh=music), start
                 )
             else:
-                stretches = self._spread(recording, windows, start, length)
+                stretches = self._spread(recording, windows, start, length, weigh=music)
             for begin, samples in stretches:
                 self.hear(heard, begin, samples, on_window)
             recording.require_end(start, seconds)
@@ -183,7 +183,7 @@ class Classifier:
         return logits, embeddings
 
     def _spread(
-        self, recording: Recording, windows: int, start: float, length: float
+        self, recording: Recording, windows: int, start: float, length: float, *, weigh: bool
     ) -> Iterator[tuple[float, NDArray[np.float32]]]:
         last = start + length - self.window_seconds
         begins = np.linspace(start, last, windows) if windows > 1 else [(start + last) / 2]
@@ -191,9 +191,9 @@ class Classifier:
             # Nothing is heard there, but whether there is an end has to be known.
             list(recording.pieces(self._rate, start=start + length - _END_SECONDS, seconds=_END_SECONDS))
         for begin in map(float, begins):
-            pieces = list(recording.blocks(self._rate, start=begin, seconds=self.window_seconds))
-            if pieces:
-                yield begin, np.concatenate(pieces)[: self._size]
+            window = self.window_seconds
+            for block in recording.blocks(self._rate, start=begin, seconds=window, block_seconds=window, weigh=weigh):
+                yield begin, block
 
     def _consecutive(
         self, blocks: Iterable[NDArray[np.float32]], start: float

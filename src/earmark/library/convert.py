@@ -39,7 +39,7 @@ def write_wav(source: str, target: str, *, longest: float | None = None) -> floa
     with Recording(source) as recording:
         rate, count = min(recording.info.sample_rate, _HIGHEST_RATE), 0
         with soundfile.SoundFile(target, "w", rate, 1, "PCM_16", format="WAV") as file:
-            for block in recording.blocks(rate, seconds=longest):
+            for block in recording.blocks(rate, seconds=longest, weigh=False):
                 file.write(np.clip(block, -1, 1))
                 count += len(block)
         if not count:

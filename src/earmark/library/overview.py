@@ -74,7 +74,7 @@ def overview(source: Source, *, start: float = 0.0, seconds: float | None = None
     """
     columns, total = _Columns(), 0
     with Recording(source) as recording:
-        for block in recording.blocks(RATE, start=start, seconds=seconds):
+        for block in recording.blocks(RATE, start=start, seconds=seconds, weigh=False):
             columns.add(block)
             total += len(block)
         if not total:

@@ -230,7 +230,7 @@ def _apply_one(
         entry.wanted,
         temporary,
         partial(book.ready, path),
-        expected=entry.sha256,
+        expected=entry.mark,
         id3=plan.options.id3,
         keep_mtime=keep_mtime,
         split_hard_links=split_hard_links,

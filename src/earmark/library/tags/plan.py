@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import os
 import re
 import stat
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from io import BufferedReader
+from dataclasses import replace
 from typing import Any, Protocol
 
 from earmark.doubt import Doubt
@@ -19,12 +15,10 @@ from earmark.library.tags.check import require_mutagen
 from earmark.library.tags.edit import Editor, Wanted
 from earmark.library.tags.formats import open_editor
 from earmark.library.tags.plan_file import Entry, Mode, Options, Plan
-from earmark.library.tags.rewrite import obstacle, state_of
+from earmark.library.tags.rewrite import obstacle
 from earmark.library.vocabulary import BUILT_IN, Vocabulary
 from earmark.progress import Progress, Step, silent
 
-JOBS = 2
-"""Files that are hashed side by side; more would only take processors from those who hear."""
 HAS_ONE = "has a genre"
 FURTHER = 0.2  # the probability that a second or third genre needs where no threshold was given
 MODEL_DIGITS = 16  # of the bundle's 64 hexadecimal digits; enough to tell models apart
@@ -108,26 +102,15 @@ def plan(
     options = Options(mode, threshold, top_k, unsure, separator, fields, id3, model)
     entries: list[Entry] = []
     seen: dict[str, str] = {}
-    waiting: deque[Entry | Future[Entry]] = deque()
-
-    def take() -> None:
-        first = waiting.popleft()
-        entries.append(first if isinstance(first, Entry) else first.result())
+    for name, prediction in predictions:
+        path = os.path.abspath(name)  # noqa: PTH100  Path.absolute keeps "..", which nobody should have to read
+        real = os.path.realpath(path)
+        if real in seen:
+            entries.append(Entry(path, "leave", f"the same file as {seen[real]}"))
+        else:
+            seen[real] = path
+            entries.append(_look(path, prediction, options, vocabulary))
         progress(Step("planning", len(entries), total))
-
-    with ThreadPoolExecutor(JOBS) as pool:
-        for name, prediction in predictions:
-            path = os.path.abspath(name)  # noqa: PTH100  Path.absolute keeps "..", which nobody should have to read
-            real = os.path.realpath(path)
-            if real in seen:
-                waiting.append(Entry(path, "leave", f"the same file as {seen[real]}"))
-            else:
-                seen[real] = path
-                waiting.append(_look(path, prediction, options, vocabulary, pool))
-            if len(waiting) > 2 * JOBS:
-                take()
-        while waiting:
-            take()
     return Plan(tuple(entries), options)
 
 
@@ -200,43 +183,28 @@ def _is_file(path: str | os.PathLike[str]) -> bool:
     return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
 
 
-def _look(
-    path: str, source: Source, options: Options, vocabulary: Vocabulary, pool: ThreadPoolExecutor
-) -> Entry | Future[Entry]:
-    """What to do with a file; if it is to be written, once its bytes are hashed in a thread of the pool."""
+def _look(path: str, source: Source, options: Options, vocabulary: Vocabulary) -> Entry:
+    """What to do with a file."""
     if isinstance(source, EarmarkError):
         return Entry(path, "fail", str(source))
     try:
         if not _is_file(path):
             return Entry(path, "fail", "It is not a file.")
-        with contextlib.ExitStack() as stack:
-            handle = stack.enter_context(open(path, "rb"))
-            entry = _compare(path, open_editor(handle, id3=options.id3), source, options, vocabulary)
+        with open(path, "rb") as handle:
+            editor = open_editor(handle, id3=options.id3)
+            entry = _compare(path, editor, source, options, vocabulary)
             if entry.action != "write":
                 return entry
+            facts = os.fstat(handle.fileno())
+            entry = replace(entry, size=facts.st_size, mtime_ns=facts.st_mtime_ns, mark=editor.mark())
             problem = obstacle(path)
-            if problem is not None:
-                note = f"as it is now, it cannot be written: {problem}"
-                entry = dataclasses.replace(entry, notes=(*entry.notes, note))
-            hashed = pool.submit(_with_state, entry, handle)
-            stack.pop_all()  # that thread closes it
-            return hashed
+        if problem is not None:
+            entry = replace(entry, notes=(*entry.notes, f"as it is now, it cannot be written: {problem}"))
+        return entry
     except OSError as error:
-        return _unreadable(path, error)
+        return Entry(path, "fail", f"It cannot be read ({error.strerror or error}).")
     except EarmarkError as error:
         return Entry(path, "fail", str(error))
-
-
-def _with_state(entry: Entry, handle: BufferedReader) -> Entry:
-    try:
-        with handle:
-            return dataclasses.replace(entry, **vars(state_of(handle)))
-    except OSError as error:
-        return _unreadable(entry.path, error)
-
-
-def _unreadable(path: str, error: OSError) -> Entry:
-    return Entry(path, "fail", f"It cannot be read ({error.strerror or error}).")
 
 
 def _compare(

@@ -16,7 +16,7 @@ from earmark.errors import InputError, StoreError
 from earmark.files import atomic_write
 from earmark.library.tags.edit import FIELD_PREFIX, Wanted
 
-FORMAT = 1
+FORMAT = 2
 Mode = Literal["keep", "add", "replace"]
 Action = Literal["write", "leave", "fail"]
 
@@ -67,8 +67,9 @@ class Entry:
         Earmark's own fields that will be written.
     notes
         What else there is to know about this file's tags.
-    size, mtime_ns, sha256
-        The file that was looked at: bytes, modification time in nanoseconds, content. Only for ``write``.
+    size, mtime_ns, mark
+        The file that was looked at: bytes, modification time in nanoseconds, and
+        :meth:`earmark.library.tags.edit.Editor.mark`. Only for ``write``.
     """
 
     path: str
@@ -81,7 +82,7 @@ class Entry:
     notes: tuple[str, ...] = ()
     size: int = 0
     mtime_ns: int = 0
-    sha256: str = ""
+    mark: str = ""
 
     @property
     def wanted(self) -> Wanted:
@@ -164,7 +165,7 @@ def _line(entry: Entry) -> dict[str, Any]:
     if entry.notes:
         line["notes"] = list(entry.notes)
     if entry.action == "write":
-        line |= {"size": entry.size, "mtime_ns": entry.mtime_ns, "sha256": entry.sha256}
+        line |= {"size": entry.size, "mtime_ns": entry.mtime_ns, "mark": entry.mark}
     return line
 
 
@@ -184,5 +185,5 @@ def _entry(line: Mapping[str, Any]) -> Entry:
     why, kind = str(line.get("why", "")), str(line.get("format", ""))
     if action != "write":
         return Entry(line["path"], action, why, kind, now, after, fields, notes)
-    size, mtime_ns, sha256 = int(line["size"]), int(line["mtime_ns"]), str(line["sha256"])
-    return Entry(line["path"], action, why, kind, now, after, fields, notes, size, mtime_ns, sha256)
+    size, mtime_ns, mark = int(line["size"]), int(line["mtime_ns"]), str(line["mark"])
+    return Entry(line["path"], action, why, kind, now, after, fields, notes, size, mtime_ns, mark)

@@ -21,7 +21,7 @@ from typing import BinaryIO
 from earmark.errors import InputError
 from earmark.library.tags import check
 from earmark.library.tags.delta import Operation, backward, compose, forward, makes, moved_ranges, unmakes
-from earmark.library.tags.edit import TagError, Wanted, damaged
+from earmark.library.tags.edit import Editor, TagError, Wanted, damaged
 from earmark.library.tags.formats import open_editor
 from earmark.library.tags.journal import TEMPORARY, State
 
@@ -68,7 +68,7 @@ def write_tags(
         Called with the old and the new state and the recipe for undoing, before the new file takes the old
         one's place; if it raises, nothing has happened.
     expected
-        The SHA-256 that the file must have; None takes it as it is.
+        The :meth:`~earmark.library.tags.edit.Editor.mark` that the file must have; None takes it as it is.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def write_tags(
     Raises
     ------
     ChangedError
-        If the file does not have the expected content.
+        If the file does not have the expected mark.
     TagError
         If it cannot be changed safely.
     """
@@ -86,10 +86,8 @@ def write_tags(
     with _removed_in_the_end(temporary):
         with open(path, "rb") as handle:
             facts = os.fstat(handle.fileno())
+            editor = _unchanged(handle, expected, id3)
             before = state_of(handle)
-            if expected is not None and before.sha256 != expected:
-                raise ChangedError("it was changed after the plan was made")
-            editor = open_editor(handle, id3=id3)
             if wanted.genres is not None:
                 # A person may have written a list into the plan of a file that has no lists.
                 wanted = replace(wanted, genres=editor.stored(wanted.genres))
@@ -121,6 +119,19 @@ def write_tags(
         ready(before, after, undo)
         _replace(temporary, path, facts)
     return True
+
+
+def _unchanged(handle: BufferedReader, expected: str | None, id3: int) -> Editor:
+    """The editor of a file that has the expected mark."""
+    try:
+        editor = open_editor(handle, id3=id3)
+        if expected in (None, editor.mark()):
+            return editor
+    except TagError:
+        # When the plan was made, it could be read.
+        if expected is None:
+            raise
+    raise ChangedError("it was changed after the plan was made")
 
 
 def restore(path: Path, undo: list[Operation], before: State, after: State, temporary: Path) -> bool:
