@@ -5,13 +5,15 @@ Run it again after a stop: finished runs are read and unfinished ones go on wher
     python scripts/make_record.py [FOLDER] [--jobs N] [--mel MEL.npz --device cuda --tuned-seeds 0,1,2]
 
 The fine-tuned models need MEL.npz, the mel spectrograms of all clips, the ImageNet weights and, for a bearable
-time, a GPU. Without it their finished runs in FOLDER are read, and there are no rows for those that are missing.
+time, a GPU (on two cores a seed takes three quarters of an hour by artist5, and an hour by random10). Without it
+their finished runs in FOLDER are read, and there are no rows for those that are missing. What the fine-tuned models
+answered to each clip goes to docs/runs, for comparing other runs with them.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +27,7 @@ from earmark.folds import make_protocol
 from earmark.fused_learner import FUSED, WEIGHTS
 from earmark.fusion import fuse
 from earmark.learners import Learner, make_learner
+from earmark.processors import usable_processors
 from earmark.runs import Run, load_run
 from earmark.tuned_learner import FineTuneLearner
 from earmark.varied_machine import VariedMachine
@@ -34,6 +37,8 @@ MODELS = ("majority", "nearest", "mel-logistic", "mfcc-svm", "musical-svm", "tl-
 MACHINE = VariedMachine()
 PROTOCOLS = ("artist5", "fault-filtered", "random10")
 SEEDS = (0, 1, 2)
+# What `earmark compare` and `earmark report` need of a run; the rest can be made from it.
+PUBLISHED = ("run.json", "clips.csv", "folds.csv", "predictions.csv", "metrics.json", "leaks.json")
 
 
 class Maker:
@@ -73,17 +78,17 @@ class Maker:
                 name = f"{model}-{protocol}"
                 self.note(self.learn(self.features, make_learner(model), protocol, SEEDS, name), began)
 
-    def tuned(self, seeds: Sequence[int]) -> None:
-        """The machine on musical features, the fine-tuned network, two of them, and the one with the machine."""
-        for protocol in PROTOCOLS:
+    def tuned(self, seeds: Sequence[int], protocols: Sequence[str], most: int) -> None:
+        """The machine on musical features, the fine-tuned network, `most` of them, and the one with the machine."""
+        for protocol in protocols:
             began = time.monotonic()
             alone = self._found_or_learnt(MACHINE, protocol, SEEDS, f"{MACHINE.name}-{protocol}")
             if alone is not None:
                 self.note(alone, began)
         # The first member of two is the single network: it is trained once for both.
         kept = self.folder / "networks"
-        for learner in (FineTuneLearner(kept=kept), FineTuneLearner(members=2, kept=kept)):
-            for protocol in PROTOCOLS:
+        for learner in (FineTuneLearner(members=members, kept=kept) for members in range(1, most + 1)):
+            for protocol in protocols:
                 began = time.monotonic()
                 run = self._found_or_learnt(learner, protocol, seeds, f"{learner.name}-{protocol}")
                 if run is None:
@@ -110,22 +115,33 @@ class Maker:
         return None if self.spectrograms is None else self.learn(self.spectrograms, learner, protocol, seeds, name)
 
 
+def publish(run: Run, into: Path) -> None:
+    """Copy what a run says of every clip."""
+    shutil.rmtree(into / run.name, ignore_errors=True)
+    (into / run.name).mkdir(parents=True)
+    for name in PUBLISHED:
+        shutil.copyfile(run.folder / name, into / run.name / name)
+
+
 def main() -> None:
     """Make the runs and write ``docs/table-of-record.md``, its JSON and the README's block."""
     root = Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=root / "runs" / "record")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, default=usable_processors())
     parser.add_argument("--mel", type=Path, help="mel spectrograms of all clips")
     parser.add_argument("--device", default="cpu", help="to fine-tune on")
     parser.add_argument("--tuned-seeds", default="0,1,2")
+    parser.add_argument("--tuned-protocols", default=",".join(PROTOCOLS))
+    parser.add_argument("--members", type=int, default=2, help="networks at most whose answers are averaged")
     parser.add_argument("--keep", action="store_true", help="keep the other rows of the table as they are")
     parser.add_argument("--forget", default="", help="rows not to keep, by comma: models that are others now")
     chosen = parser.parse_args()
     maker = Maker(chosen.folder, chosen.jobs, chosen.device, chosen.mel)
     if not chosen.keep:
         maker.classic()
-    maker.tuned([int(seed) for seed in chosen.tuned_seeds.split(",")])
+    seeds = [int(seed) for seed in chosen.tuned_seeds.split(",")]
+    maker.tuned(seeds, chosen.tuned_protocols.split(","), chosen.members)
 
     from earmark.record import make_record, read_record, update_readme, write_record
 
@@ -135,6 +151,9 @@ def main() -> None:
         forgotten = set(chosen.forget.split(","))
         kept = replace(kept, cells={place: score for place, score in kept.cells.items() if place[0] not in forgotten})
     record = make_record([load_run(folder) for folder in maker.made], kept)
+    for folder in maker.made:
+        if folder.name.startswith("tuned-"):
+            publish(load_run(folder), root / "docs" / "runs")
     print(write_record(record, table))
     update_readme(record, root / "README.md")
 

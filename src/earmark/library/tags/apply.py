@@ -18,9 +18,10 @@ from earmark.errors import InputError
 from earmark.library.tags import journal as journals
 from earmark.library.tags.check import require_mutagen
 from earmark.library.tags.edit import TagError
+from earmark.library.tags.formats import open_editor
 from earmark.library.tags.journal import Journal, Record, State
 from earmark.library.tags.plan_file import Entry, Plan
-from earmark.library.tags.rewrite import ChangedError, restore, state_of, temporary_beside, write_tags
+from earmark.library.tags.rewrite import ChangedError, restore, temporary_beside, write_tags
 from earmark.progress import Progress, Step, silent
 
 JOBS = 4
@@ -244,7 +245,7 @@ def _undo_one(record: Record, number: int, book: Journal) -> bool:
     """Take one file back; False: it had its old bytes already."""
     assert record.before is not None and record.after is not None
     path = Path(record.path)
-    temporary = temporary_beside(path, "undo" + record.before.sha256, number)
+    temporary = temporary_beside(path, "undo" + record.before.digest, number)
     book.start(record.path, temporary, undoing=True)
     changed = restore(path, record.undo, record.before, record.after, temporary)
     book.finish(record.path, "undone")
@@ -252,7 +253,7 @@ def _undo_one(record: Record, number: int, book: Journal) -> bool:
 
 
 def _is_like(path: str, state: State) -> bool:
-    """Whether a file is in this state; its content is only read if its time differs."""
+    """Whether a file is as it was after it was written; its content is only read if its time differs."""
     try:
         facts = os.stat(path)  # noqa: PTH116
         if facts.st_size != state.size:
@@ -260,8 +261,8 @@ def _is_like(path: str, state: State) -> bool:
         if facts.st_mtime_ns == state.mtime_ns:
             return True
         with open(path, "rb") as handle:
-            return state_of(handle).sha256 == state.sha256
-    except OSError:
+            return open_editor(handle).mark() == state.digest
+    except (OSError, TagError):
         return False
 
 

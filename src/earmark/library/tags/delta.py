@@ -7,7 +7,6 @@ the old file, bytes stand for themselves.
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -68,14 +67,11 @@ def moved_ranges(ranges: Sequence[Range], splices: Sequence[Splice]) -> list[Ran
     return result
 
 
-def compose(recipe: Sequence[Operation], source: BinaryIO, target: BinaryIO | None) -> str:
-    """Write what a recipe makes from ``source`` and return its SHA-256 (with None: only compute it)."""
-    digest = hashlib.sha256()
+def compose(recipe: Sequence[Operation], source: BinaryIO, target: BinaryIO) -> None:
+    """Write what a recipe makes from ``source``."""
     for operation in recipe:
         if isinstance(operation, bytes):
-            digest.update(operation)
-            if target is not None:
-                target.write(operation)
+            target.write(operation)
             continue
         start, left = operation
         source.seek(start)
@@ -83,11 +79,8 @@ def compose(recipe: Sequence[Operation], source: BinaryIO, target: BinaryIO | No
             block = source.read(min(left, _COPY))
             if not block:
                 raise damaged("it became shorter while it was read")
-            digest.update(block)
-            if target is not None:
-                target.write(block)
+            target.write(block)
             left -= len(block)
-    return digest.hexdigest()
 
 
 def makes(recipe: Sequence[Operation], source: BinaryIO, result: BinaryIO) -> bool:

@@ -22,16 +22,27 @@ from earmark import __version__
 from earmark.errors import InputError, StoreError
 from earmark.library.tags.delta import Operation, from_json, to_json
 
-FORMAT = 1
+FORMAT = 2
 TEMPORARY = ".earmark-"  # the beginning of the names of temporary files
 
 
 @dataclass(frozen=True)
 class State:
-    """A file's bytes at one moment: size, SHA-256, modification time in nanoseconds."""
+    """A file at one moment.
+
+    Parameters
+    ----------
+    size
+        In bytes.
+    digest
+        Of a file before it was written: SHA-256 of all its bytes, to which undoing must come back. Of a file after:
+        :meth:`earmark.library.tags.edit.Editor.mark`, by which it is known again.
+    mtime_ns
+        Modification time in nanoseconds.
+    """
 
     size: int
-    sha256: str
+    digest: str
     mtime_ns: int
 
 

@@ -21,21 +21,13 @@ from typing import BinaryIO
 from earmark.errors import InputError
 from earmark.library.tags import check
 from earmark.library.tags.delta import Operation, backward, compose, forward, makes, moved_ranges, unmakes
-from earmark.library.tags.edit import Editor, TagError, Wanted, damaged
+from earmark.library.tags.edit import Editor, TagError, Wanted
 from earmark.library.tags.formats import open_editor
 from earmark.library.tags.journal import TEMPORARY, State
 
 
 class ChangedError(TagError):
     """The file is not the one that was looked at."""
-
-
-def state_of(handle: BufferedReader) -> State:
-    """Size, SHA-256 and modification time of an open file."""
-    handle.seek(0)
-    digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    facts = os.fstat(handle.fileno())
-    return State(facts.st_size, digest, facts.st_mtime_ns)
 
 
 def temporary_beside(path: Path, journal_id: str, number: int) -> Path:
@@ -87,7 +79,6 @@ def write_tags(
         with open(path, "rb") as handle:
             facts = os.fstat(handle.fileno())
             editor = _unchanged(handle, expected, id3)
-            before = state_of(handle)
             if wanted.genres is not None:
                 # A person may have written a list into the plan of a file that has no lists.
                 wanted = replace(wanted, genres=editor.stored(wanted.genres))
@@ -100,9 +91,10 @@ def write_tags(
                     f"Earmark reads the genre as {_shown(editor.genres)}, mutagen as {_shown(first.genres)}; "
                     "the file was left as it is."
                 )
-            undo = backward(splices, handle, before.size)
-            recipe = forward(splices, before.size)
-            after = _make(recipe, handle, path, facts, temporary, keep_mtime)
+            undo = backward(splices, handle, editor.size)
+            recipe = forward(splices, editor.size)
+            before = State(editor.size, _hashed(handle), facts.st_mtime_ns)
+            mtime_ns = _make(recipe, handle, path, facts, temporary, facts.st_mtime_ns if keep_mtime else None)
             with open(temporary, "rb") as made:
                 if not makes(recipe, handle, made):
                     raise TagError("What was written does not read back the same; the file was left as it is.")
@@ -116,6 +108,7 @@ def write_tags(
                 if changed.sound() != moved_ranges(editor.sound(), splices):
                     raise TagError("The sound would have changed; the file was left as it is.")
                 check.compare(first, check.opinion(made, editor.format), wanted)
+                after = State(changed.size, changed.mark(), mtime_ns)
         ready(before, after, undo)
         _replace(temporary, path, facts)
     return True
@@ -153,16 +146,29 @@ def restore(path: Path, undo: list[Operation], before: State, after: State, temp
     with _removed_in_the_end(temporary):
         with open(path, "rb") as handle:
             facts = os.fstat(handle.fileno())
-            now = state_of(handle)
-            if now.sha256 == before.sha256:
-                return False
-            if now.sha256 != after.sha256:
+            if not _has_mark(handle, after.digest):
+                if _hashed(handle) == before.digest:
+                    return False
                 raise ChangedError("it was changed after its tags were written")
-            made = _make(undo, handle, path, facts, temporary, True, before.mtime_ns)
-            if made.sha256 != before.sha256:
-                raise damaged("the journal does not give its old bytes back")
+            _make(undo, handle, path, facts, temporary, before.mtime_ns)
+            with open(temporary, "rb") as made:
+                if _hashed(made) != before.digest:
+                    raise ChangedError("its sound was changed after its tags were written, or the journal is damaged")
         _replace(temporary, path, facts)
     return True
+
+
+def _has_mark(handle: BufferedReader, mark: str) -> bool:
+    try:
+        return open_editor(handle).mark() == mark
+    except TagError:
+        return False
+
+
+def _hashed(handle: BufferedReader) -> str:
+    """SHA-256 of an open file."""
+    handle.seek(0)
+    return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _shown(genres: tuple[str, ...]) -> str:
@@ -219,17 +225,18 @@ def _make(
     path: Path,
     facts: os.stat_result,
     temporary: Path,
-    keep_mtime: bool,
-    mtime_ns: int | None = None,
-) -> State:
-    """Write the new file under its temporary name with the old one's owner, permissions and attributes."""
+    mtime_ns: int | None,
+) -> int:
+    """Write the new file under its temporary name with the old one's owner, permissions and attributes.
+
+    Its modification time is the one given, or now if None, and returned.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     temporary.unlink(missing_ok=True)  # left behind by a run whose journal is gone
     with os.fdopen(os.open(temporary, flags, 0o600), "wb") as target:
-        digest = compose(recipe, source, target)
+        compose(recipe, source, target)
         target.flush()
         os.fsync(target.fileno())
-        size = target.tell()
     made = temporary.stat()
     if hasattr(os, "chown") and (made.st_uid, made.st_gid) != (facts.st_uid, facts.st_gid):
         try:
@@ -237,12 +244,11 @@ def _make(
         except OSError as error:
             raise TagError("It belongs to another user or group, which a new file could not keep.") from error
     shutil.copystat(path, temporary)
-    if keep_mtime:
-        mtime = facts.st_mtime_ns if mtime_ns is None else mtime_ns
-        os.utime(temporary, ns=(facts.st_atime_ns, mtime))
-    else:
+    if mtime_ns is None:
         os.utime(temporary)
-    return State(size, digest, temporary.stat().st_mtime_ns)
+    else:
+        os.utime(temporary, ns=(facts.st_atime_ns, mtime_ns))
+    return temporary.stat().st_mtime_ns
 
 
 def _replace(temporary: Path, path: Path, facts: os.stat_result) -> None:
