@@ -13,6 +13,7 @@ answered to each clip goes to docs/runs, for comparing other runs with them.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from earmark.crossval import crossval
 from earmark.dataset import Dataset, load_dataset
 from earmark.embeddings import with_features
 from earmark.features import SPECTROGRAM
+from earmark.files import write_json
 from earmark.folds import make_protocol
 from earmark.fused_learner import FUSED, WEIGHTS
 from earmark.fusion import fuse
@@ -121,6 +123,10 @@ def publish(run: Run, into: Path) -> None:
     (into / run.name).mkdir(parents=True)
     for name in PUBLISHED:
         shutil.copyfile(run.folder / name, into / run.name / name)
+    # Where the archive lay on the machine that trained is nobody's business.
+    info = json.loads((into / run.name / "run.json").read_text(encoding="utf-8"))
+    info["dataset"]["facts"]["source"] = Path(info["dataset"]["facts"]["source"]).name
+    write_json(into / run.name / "run.json", info)
 
 
 def main() -> None:

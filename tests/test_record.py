@@ -9,7 +9,7 @@ import pytest
 
 from earmark.errors import InputError
 from earmark.record import make_record, markdown, read_record, update_readme, write_record
-from earmark.runs import Run, load_run
+from earmark.runs import Run, evaluate_predictions, load_run
 from simulated_run import simulate
 
 LABELS = ("blues", "jazz", "rock")
@@ -125,3 +125,25 @@ def test_runs_that_do_not_belong_are_refused(runs: list[Run], tmp_path: Path) ->
     other.info["dataset"]["fingerprint"] = "0000"
     with pytest.raises(InputError, match="same clips"):
         make_record(runs[::-1])
+
+
+PUBLISHED = Path(__file__).resolve().parent.parent / "docs" / "runs"
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in PUBLISHED.glob("*/run.json")))
+def test_published_answers_give_the_published_figures(name: str) -> None:
+    run = load_run(PUBLISHED / name)
+    assert run.metrics is not None
+    again = evaluate_predictions(run)
+    assert again["accuracy"] == run.metrics["accuracy"]
+    assert again["macro_f1"] == run.metrics["macro_f1"]
+    assert "/" not in run.info["dataset"]["facts"]["source"]
+    assert (run.folder / "leaks.json").exists()
+    for roles in run.roles.values():
+        tested = {run.clips[clip].group for clip in roles["test"]}
+        learnt = {clip.group for name, clip in run.clips.items() if name not in roles["test"]}
+        assert (not tested & learnt) == run.protocol["grouped"]
+
+
+def test_there_are_published_answers() -> None:
+    assert (PUBLISHED / "tuned-gru+musical-artist5").is_dir()
