@@ -19,7 +19,7 @@ from earmark.fused_learner import FUSED, FittedFusion, FusedLearner, make_tuned
 from earmark.metrics import log_softmax
 from earmark.models.backbone import Backbone
 from earmark.models.convnet import new_convnet
-from earmark.models.convnet_config import ConvNetConfig, FineTuneConfig, TimeHeadConfig
+from earmark.models.convnet_config import AugmentConfig, ConvNetConfig, FineTuneConfig, TimeHeadConfig
 from earmark.models.fused import SupportVectors
 from earmark.models.storage import halve_weights, quarter_weights
 from earmark.musical_features import SIZE, musical_features
@@ -268,3 +268,10 @@ def test_a_kept_network_is_found_again_and_only_by_the_same_training(tmp_path: P
     plain = replace(learner, kept=None)
     assert plain.describe() == learner.describe()
     assert plain.fit(clips, targets, LABELS, seed=0).final_weights == first.final_weights
+
+
+def test_a_way_of_varying_that_is_not_used_does_not_change_the_draw() -> None:
+    """The figures of the record and the bundle that ships are from before samples could be cut off."""
+    settings = varied_machine._settings(AugmentConfig())
+    assert "distortion" not in settings and "band_limit=0.15, masks=1" in settings
+    assert varied_machine._settings(AugmentConfig(distortion=0.5)) == repr(AugmentConfig(distortion=0.5))
