@@ -58,6 +58,7 @@ def spooled(place: Path) -> list[Path]:
 OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"timeline": True, "top_k": 2}, ["--timeline", "--top-k", "2"]),
     ({"windows": 1, "timeline": True}, ["--timeline", "--windows", "1"]),
+    ({"windows": 1, "music": False}, ["--windows", "1", "--no-music"]),
 ]
 
 
@@ -74,7 +75,10 @@ def test_three_faces_one_answer(server: Server, place: Path, options: dict[str, 
         answer = send(server, place / name, **options)
         assert answer.status_code == 200, answer.text
         assert answer.json() == row
-        heard = classifier.classify(place / name, windows=options.get("windows", DEFAULT_WINDOWS), full=full)
+        assert (row["loudness"] is None) == (not options.get("music", True))
+        heard = classifier.classify(
+            place / name, windows=options.get("windows", DEFAULT_WINDOWS), full=full, music=options.get("music", True)
+        )
         python = heard.to_dict(top_k=options.get("top_k"), timeline=options.get("timeline", False))
         assert {**python, "path": name, "bundle": row["bundle"]} == row
 

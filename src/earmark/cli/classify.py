@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, BinaryIO, cast
@@ -14,7 +15,7 @@ import typer
 
 from earmark.cli.console import SOME_FAILED, progress_bar, tell
 from earmark.errors import InputError
-from earmark.library.worker import DEFAULT_WINDOWS, windows_to_hear
+from earmark.library.worker import DEFAULT_WINDOWS, Task, windows_to_hear
 
 if TYPE_CHECKING:
     from earmark.library.inputs import Input
@@ -100,6 +101,14 @@ def classify(
     ] = None,
     windows: WindowsOption = None,
     full: FullOption = False,
+    music: Annotated[
+        bool,
+        typer.Option(
+            "--music/--no-music",
+            help="Measure tempo, key and loudness, too, which tables do not show.",
+            show_default=False,
+        ),
+    ] = True,
     bundle: BundleOption = None,
     jobs: JobsOption = None,
     time_limit: LimitOption = None,
@@ -112,7 +121,7 @@ def classify(
     Files that cannot be heard are listed on standard error, each with the reason, and the exit code is 1.
     """
     from earmark.library.inputs import PLAYLIST_SUFFIXES, find_inputs
-    from earmark.library.pool import Pool, default_jobs
+    from earmark.library.pool import Pool, default_jobs, threads_beside
 
     chosen = _format(form, output)
     count = windows_to_hear(windows, full=full, timeline=timeline)
@@ -128,7 +137,13 @@ def classify(
         _refuse_if_nowhere(found)
         with _destination(output, chosen) as stream:
             tally = _Tally(len(found))
-            _hear(found, pool, workers, count, _Sink(stream, chosen, pool, top_k, timeline), tally)
+            asked = Task(
+                "",
+                count,
+                threads=threads_beside(min(workers, len(found))),
+                music=music and chosen is not Format.TABLE,
+            )
+            _hear(found, pool, asked, _Sink(stream, chosen, pool, top_k, timeline), tally)
     tally.say()
     if tally.failures:
         raise typer.Exit(SOME_FAILED)
@@ -240,16 +255,14 @@ class _Tally:
             typer.echo(f"{self.total} files: {', '.join(parts)}.", err=True)
 
 
-def _hear(found: Sequence[Input], pool: Pool, workers: int, windows: int, sink: _Sink, tally: _Tally) -> None:
-    """Hear what can be heard and write everything in the order in which it was found."""
+def _hear(found: Sequence[Input], pool: Pool, asked: Task, sink: _Sink, tally: _Tally) -> None:
+    """Hear what can be heard, each file as asked, and write everything in the order in which it was found."""
     import time
 
-    from earmark.library.pool import threads_beside
-    from earmark.library.worker import Outcome, Task
+    from earmark.library.worker import Outcome
     from earmark.progress import Step
 
-    threads = threads_beside(min(workers, len(found)))
-    tasks = (Task(item.path, windows, threads=threads) for item in found if item.problem is None)
+    tasks = (replace(asked, path=item.path) for item in found if item.problem is None)
     outcomes = pool.run(tasks, ordered=True)
     begun = time.monotonic()
     with progress_bar(shown=not sink.fills_terminal) as progress:
