@@ -144,7 +144,7 @@ def test_a_track_plays_and_the_next_follows(library: Page) -> None:
 def test_a_track_can_be_looked_at_closely(library: Page) -> None:
     title = titles(library)[3]
     library.click("li.track .title", title)
-    assert library.text("h1") == title
+    library.wait(lambda: library.text("h1") == title, "the track")
     library.one(".stage .picture img")
     library.wait(lambda: len(titles(library, ".similar")) >= 5, "similar tracks")
     assert title not in titles(library, ".similar")
