@@ -13,7 +13,6 @@ answered to each clip goes to docs/runs, for comparing other runs with them.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -39,8 +38,8 @@ MODELS = ("majority", "nearest", "mel-logistic", "mfcc-svm", "musical-svm", "tl-
 MACHINE = VariedMachine()
 PROTOCOLS = ("artist5", "fault-filtered", "random10")
 SEEDS = (0, 1, 2)
-# What `earmark compare` and `earmark report` need of a run; the rest can be made from it.
-PUBLISHED = ("run.json", "clips.csv", "folds.csv", "predictions.csv", "metrics.json", "leaks.json")
+# What `earmark compare` and `earmark report` need of a run beside run.json; the rest can be made from it.
+PUBLISHED = ("clips.csv", "folds.csv", "predictions.csv", "metrics.json", "leaks.json")
 
 
 class Maker:
@@ -124,9 +123,9 @@ def publish(run: Run, into: Path) -> None:
     for name in PUBLISHED:
         shutil.copyfile(run.folder / name, into / run.name / name)
     # Where the archive lay on the machine that trained is nobody's business.
-    info = json.loads((into / run.name / "run.json").read_text(encoding="utf-8"))
-    info["dataset"]["facts"]["source"] = Path(info["dataset"]["facts"]["source"]).name
-    write_json(into / run.name / "run.json", info)
+    dataset = run.info["dataset"]
+    facts = dataset["facts"] | {"source": Path(dataset["facts"]["source"]).name}
+    write_json(into / run.name / "run.json", {**run.info, "dataset": dataset | {"facts": facts}})
 
 
 def main() -> None:
@@ -156,10 +155,11 @@ def main() -> None:
     if kept is not None:
         forgotten = set(chosen.forget.split(","))
         kept = replace(kept, cells={place: score for place, score in kept.cells.items() if place[0] not in forgotten})
-    record = make_record([load_run(folder) for folder in maker.made], kept)
-    for folder in maker.made:
-        if folder.name.startswith("tuned-"):
-            publish(load_run(folder), root / "docs" / "runs")
+    runs = [load_run(folder) for folder in maker.made]
+    record = make_record(runs, kept)
+    for run in runs:
+        if run.name.startswith("tuned-"):
+            publish(run, root / "docs" / "runs")
     print(write_record(record, table))
     update_readme(record, root / "README.md")
 

@@ -188,6 +188,30 @@ def test_other_padding_stays_where_it_is(model: bytes) -> None:
     assert fold_padding(model) == model
 
 
+def test_what_only_a_condition_takes_stays() -> None:
+    """Its branches are graphs of their own, which take what they need from around them."""
+    whole = onnx.load_model_from_string(padded([0, 0, 0, 1, 0, 0, 1, 0]))
+    graph = whole.graph
+    branches = {
+        name: helper.make_graph(
+            [helper.make_node(operation, ["seen", "doubled"], [name])], name, [],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 5, "y", "x"])],
+        )
+        for name, operation in (("more", "Add"), ("less", "Sub"))
+    }  # fmt: skip
+    graph.initializer.append(numpy_helper.from_array(np.array(False), "condition"))
+    graph.node.append(helper.make_node("Add", ["seen", "seen"], ["doubled"]))
+    graph.node.append(
+        helper.make_node("If", ["condition"], ["end"], then_branch=branches["more"], else_branch=branches["less"])
+    )
+    graph.output[0].name = "end"
+    model = whole.SerializeToString()
+    folded = fold_padding(model)
+    assert [node.op_type for node in onnx.load_model_from_string(folded).graph.node] == ["Conv", "Add", "If"]
+    pictures = np.random.default_rng(5).normal(size=(2, 3, 11, 14)).astype(np.float32)
+    np.testing.assert_allclose(run_graph(folded, x=pictures)[0], run_graph(model, x=pictures)[0], atol=1e-5)
+
+
 def test_what_is_exported_pads_nowhere_else(backbone: Backbone) -> None:
     network = Network(Pooled(Draw(*MEL.shape), backbone), new_head(HeadConfig("tl-cnn"), 1280, 4, seed=0)).eval()
     graph = onnx.load_model_from_string(export_network(network, *MEL.shape)).graph

@@ -21,8 +21,8 @@ class Hearing:
 
     ``windows``: start and length in seconds and probabilities of the last :data:`MOST_POINTS` windows; ``count``,
     ``probabilities`` and ``embedding``: how many windows there were, and their sums; ``samples``: decoded;
-    ``silent``: whether a stretch was left out because it was silent; ``measured``: whether the music is measured, by
-    ``meter``; ``channel_gain``: what mixing to mono took from the loudness, in dB.
+    ``silent``: whether a stretch was left out because it was silent; ``meter``: measures the music, if it is to be;
+    ``channel_gain``: what mixing to mono took from the loudness, in dB.
     """
 
     windows: deque[tuple[float, float, NDArray[np.float64]]] = field(
@@ -38,7 +38,6 @@ class Hearing:
     # Mean square of the loudest window; infinite where only pictures were given, which have no level.
     power: float = 0.0
     silent: bool = False
-    measured: bool = True
     meter: MusicMeter | None = None
     channel_gain: float = 0.0
 

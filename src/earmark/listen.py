@@ -17,6 +17,7 @@ from earmark.audio.results import SILENCE, ChannelPower, Tally
 from earmark.bundle import Bundle
 from earmark.errors import InputError
 from earmark.hearing import Hearing
+from earmark.music.meter import MusicMeter
 from earmark.predict import SHORTEST_SECONDS, Classifier
 from earmark.prediction import Prediction, TimelinePoint
 from earmark.windows import Windows
@@ -259,7 +260,7 @@ class Listener:
         """Forget all sound: another song begins, and time with it."""
         self._converter = Converter(self._rate)
         self._windows = Windows(self._size)
-        self._heard = Hearing()
+        self._heard = Hearing(meter=MusicMeter(self._rate))
         self._tally = Tally()
         self._power = ChannelPower()
         self._quiet = _Quiet(self._rate)

@@ -110,7 +110,7 @@ class Classifier:
             raise InputError(f"At least one window must be heard, not {windows}.")
         if start < 0 or (seconds is not None and seconds <= 0):
             raise InputError("The stretch to hear must begin at 0 or later and last longer than 0 seconds.")
-        heard = Hearing(measured=music)
+        heard = Hearing(meter=MusicMeter(self._rate) if music else None)
         with Recording(path, threads=threads) as recording:
             declared = recording.info.seconds
             # Counting packets takes a twentieth of the time of hearing all because the length is not known.
@@ -145,7 +145,7 @@ class Classifier:
         """
         if sample_rate != self._rate:
             raise InputError(f"The bundle hears {self._rate} Hz, not {sample_rate} Hz; resample first.")
-        heard = Hearing()
+        heard = Hearing(meter=MusicMeter(self._rate))
         for begin, window in self._consecutive(iter([np.asarray(samples, dtype=np.float32)]), 0.0):
             self.hear(heard, begin, window)
         return self.conclude(name, heard, len(samples) / sample_rate)
@@ -189,9 +189,10 @@ class Classifier:
         begins = np.linspace(start, last, windows) if windows > 1 else [(start + last) / 2]
         if windows == 1:
             # Nothing is heard there, but whether there is an end has to be known.
-            list(recording.pieces(self._rate, start=start + length - _END_SECONDS, seconds=_END_SECONDS))
+            end = start + length - _END_SECONDS
+            list(recording.pieces(self._rate, start=end, seconds=_END_SECONDS, weigh=weigh))
+        window = self.window_seconds
         for begin in map(float, begins):
-            window = self.window_seconds
             for block in recording.blocks(self._rate, start=begin, seconds=window, block_seconds=window, weigh=weigh):
                 yield begin, block
 
@@ -244,8 +245,7 @@ class Classifier:
         if on_window is not None:
             on_window(begin, picture)
         self._look(heard, begin, len(samples) / self._rate, inputs, picture)
-        if heard.measured:
-            heard.meter = heard.meter or MusicMeter(self._rate)
+        if heard.meter is not None:
             heard.meter.add(samples)
 
     def _look(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,14 @@ def fold_padding(model: bytes) -> bytes:
 
     whole = onnx.load_model_from_string(model)
     graph = whole.graph
-    uses = Counter(name for node in graph.node for name in node.input)
+    uses = Counter(name for node in graph.node for name in _taken(node))
     uses.update(output.name for output in graph.output)
     makers = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         pad = makers.get(node.input[0]) if node.op_type == "Conv" else None
         if pad is None or pad.op_type != "Pad" or uses[pad.output[0]] > 1:
             continue
-        amounts = _zeros_around(whole, pad, makers)
+        amounts = _zeros_around(whole, pad)
         # Of a picture (n, channels, rows, columns): first how much before each axis, then how much behind.
         before, behind = amounts[: len(amounts) // 2], amounts[len(amounts) // 2 :]
         own = next((attribute for attribute in node.attribute if attribute.name == "pads"), None)
@@ -45,40 +46,28 @@ def fold_padding(model: bytes) -> bytes:
     return content
 
 
-def _zeros_around(model: Any, pad: Any, makers: dict[str, Any]) -> list[int]:
+def _zeros_around(model: Any, pad: Any) -> list[int]:
     """How much a Pad node adds; nothing if that is unknown, or it adds anything but zeros."""
     mode = next((attribute.s for attribute in pad.attribute if attribute.name == "mode"), b"constant")
     if mode != b"constant" or any(pad.input[3:]):
         return []
     value = pad.input[2] if len(pad.input) > 2 else ""
-    if value and _constant(model, value, makers) != [0]:
+    if value and _constant(model, value) != [0]:
         return []
-    return [int(amount) for amount in _constant(model, pad.input[1], makers) or []]
+    return [int(amount) for amount in _constant(model, pad.input[1]) or []]
 
 
-def _constant(model: Any, name: str, makers: dict[str, Any]) -> list[float] | None:
+def _constant(model: Any, name: str) -> list[float] | None:
     """The value of what depends on no input of the graph, flat; None for what does."""
     from onnx import TensorProto, helper
     from onnx.reference import ReferenceEvaluator
 
-    needed: dict[int, Any] = {}
-    stored = {initializer.name: initializer for initializer in model.graph.initializer}
-    waiting, found = [name], []
-    while waiting:
-        wanted = waiting.pop()
-        if wanted in stored:
-            found.append(stored[wanted])
-        elif wanted in makers:
-            node = makers[wanted]
-            if id(node) not in needed:
-                needed[id(node)] = node
-                waiting += [taken for taken in node.input if taken]
-        else:
-            return None
-    # In the graph's own order, which is one in which they can be worked out.
-    nodes = [node for node in model.graph.node if id(node) in needed]
+    nodes, names = _leading_to(model.graph, {name})
+    stored = [initializer for initializer in model.graph.initializer if initializer.name in names]
+    if names - {given for node in nodes for given in node.output} - {initializer.name for initializer in stored}:
+        return None
     output = helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None)
-    part = helper.make_model(helper.make_graph(nodes, "constant", [], [output], found))
+    part = helper.make_model(helper.make_graph(nodes, "constant", [], [output], stored))
     del part.opset_import[:]
     part.opset_import.extend(model.opset_import)
     (value,) = ReferenceEvaluator(part).run(None, {})
@@ -87,14 +76,28 @@ def _constant(model: Any, name: str, makers: dict[str, Any]) -> list[float] | No
 
 def _drop_unused(graph: Any) -> None:
     """Leave out what nothing depends on any more."""
-    wanted = {output.name for output in graph.output}
-    kept: list[Any] = []
-    for node in reversed(graph.node):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            kept.append(node)
-    kept.reverse()
-    stored = [initializer for initializer in graph.initializer if initializer.name in wanted]
+    nodes, names = _leading_to(graph, {output.name for output in graph.output})
+    stored = [initializer for initializer in graph.initializer if initializer.name in names]
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(kept)
+    graph.node.extend(nodes)
     graph.initializer.extend(stored)
+
+
+def _leading_to(graph: Any, names: set[str]) -> tuple[list[Any], set[str]]:
+    """The nodes that names depend on, in their order, and these names with all that the nodes take."""
+    nodes, needed = [], set(names)
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(_taken(node))
+            nodes.append(node)
+    return nodes[::-1], needed
+
+
+def _taken(node: Any) -> Iterator[str]:
+    """What a node takes, and what the graphs inside it (of a condition or a loop) take from around them."""
+    yield from filter(None, node.input)
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            yield from (output.name for output in inner.output)
+            for part in inner.node:
+                yield from _taken(part)

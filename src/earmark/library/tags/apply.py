@@ -18,10 +18,9 @@ from earmark.errors import InputError
 from earmark.library.tags import journal as journals
 from earmark.library.tags.check import require_mutagen
 from earmark.library.tags.edit import TagError
-from earmark.library.tags.formats import open_editor
 from earmark.library.tags.journal import Journal, Record, State
 from earmark.library.tags.plan_file import Entry, Plan
-from earmark.library.tags.rewrite import ChangedError, restore, temporary_beside, write_tags
+from earmark.library.tags.rewrite import ChangedError, has_mark, restore, temporary_beside, write_tags
 from earmark.progress import Progress, Step, silent
 
 JOBS = 4
@@ -261,8 +260,8 @@ def _is_like(path: str, state: State) -> bool:
         if facts.st_mtime_ns == state.mtime_ns:
             return True
         with open(path, "rb") as handle:
-            return open_editor(handle).mark() == state.digest
-    except (OSError, TagError):
+            return has_mark(handle, state.digest)
+    except OSError:
         return False
 
 

@@ -146,7 +146,7 @@ def restore(path: Path, undo: list[Operation], before: State, after: State, temp
     with _removed_in_the_end(temporary):
         with open(path, "rb") as handle:
             facts = os.fstat(handle.fileno())
-            if not _has_mark(handle, after.digest):
+            if not has_mark(handle, after.digest):
                 if _hashed(handle) == before.digest:
                     return False
                 raise ChangedError("it was changed after its tags were written")
@@ -158,7 +158,8 @@ def restore(path: Path, undo: list[Operation], before: State, after: State, temp
     return True
 
 
-def _has_mark(handle: BufferedReader, mark: str) -> bool:
+def has_mark(handle: BufferedReader, mark: str) -> bool:
+    """Whether an open file has this :meth:`~earmark.library.tags.edit.Editor.mark`."""
     try:
         return open_editor(handle).mark() == mark
     except TagError:
