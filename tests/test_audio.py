@@ -12,9 +12,11 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from earmark import audio
-from earmark.audio import Problem, Recording
+from earmark.audio import Problem, Recording, readers
 from earmark.errors import AudioError, InputError
 from sounds import KINDS, RATE, Kind, by_name, make, music, spectrum_peak, tone
 
@@ -336,3 +338,16 @@ def test_nothing_heavy_is_imported() -> None:
     code = "import sys, earmark.audio; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"av", "torch", "librosa", "scipy", "pydantic", "matplotlib", "onnxruntime"} & set(loaded)
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(0, 20_000), seed=st.integers(0, 99), channels=st.sampled_from([1, 2, 3]))
+def test_mixing_gives_the_mean_and_the_energy_of_all_channels(n: int, seed: int, channels: int) -> None:
+    block = np.random.default_rng(seed).uniform(-1, 1, (n, channels)).astype(np.float32)
+    assert readers.energy(block) == pytest.approx(float(np.square(block.astype(float)).sum()), rel=1e-5)
+    if n:
+        mono, repaired = readers.mix(block, 1)
+        assert repaired == 0
+        if channels == 2:
+            np.testing.assert_array_equal(mono, (block[:, 0] + block[:, 1]) * np.float32(0.5))
+        np.testing.assert_allclose(mono, block.astype(float).mean(axis=1), atol=1e-6)

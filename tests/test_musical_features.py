@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from earmark import musical_features as module
 from earmark.dataset import load_dataset
 from earmark.features import MUSICAL
 from earmark.musical_features import FAMILIES, SIZE, family_scale, musical_features
@@ -120,3 +121,25 @@ def test_the_packages_features_are_those_of_the_real_clips(shared: Path) -> None
         assert [str(archive["ids"][row]) for row in rows] == [shipped.ids[row] for row in rows]
         found = musical_features(archive["mel"][rows])
     np.testing.assert_allclose(shipped.features[MUSICAL][rows], found.astype(np.float16), rtol=2e-3, atol=2e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 40),
+    rows=st.integers(1, 4),
+    percents=st.lists(st.floats(0, 100), min_size=1, max_size=4).map(tuple),
+    seed=st.integers(0, 99),
+)
+def test_percentiles_are_those_of_numpy(n: int, rows: int, percents: tuple[float, ...], seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=(rows, n)).astype(np.float32)
+    expected = np.percentile(values.astype(float), percents, axis=1)
+    np.testing.assert_allclose(module._percentiles(values, percents), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bands", [32, 70, 128, 300])
+def test_contrast_is_between_the_quarters_at_either_end(bands: int) -> None:
+    decibels = np.random.default_rng(bands).uniform(0, 80, (bands, 50)).astype(np.float32)
+    ordered = np.sort(decibels[: bands // 16 * 16].reshape(16, bands // 16, 50), axis=1)
+    quarter = max(1, bands // 64)
+    expected = ordered[:, -quarter:].mean(axis=1) - ordered[:, :quarter].mean(axis=1)
+    np.testing.assert_allclose(module._contrast(decibels)[0], expected.mean(axis=1), rtol=1e-5)

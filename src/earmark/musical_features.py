@@ -82,7 +82,7 @@ def family_scale() -> Floats:
 
 
 def _one(levels: NDArray[np.uint8]) -> Floats:
-    decibels, power = levels.astype(np.float32) * np.float32(_STEP_DB), _powers()[levels]
+    decibels, power = levels.astype(np.float32) * np.float32(_STEP_DB), np.take(_powers(), levels)
     rise = np.maximum(0, np.diff(decibels, axis=1))
     cepstra = product(dct_matrix(decibels.shape[0], N_MFCC), decibels)
     bands = product(_averages(decibels.shape[0], _BANDS), decibels)
@@ -106,14 +106,14 @@ def _cepstra(cepstra: Floats) -> list[Floats]:
     change = np.diff(cepstra, axis=1)
     return [
         cepstra.mean(axis=1), cepstra.std(axis=1), change.mean(axis=1), change.std(axis=1),
-        _skewness(cepstra), np.diff(change, axis=1).std(axis=1), np.percentile(cepstra, (10, 50, 90), axis=1),
+        _skewness(cepstra), np.diff(change, axis=1).std(axis=1), _percentiles(cepstra, (10, 50, 90)),
     ]  # fmt: skip
 
 
 def _band_variance(bands: Floats) -> list[Floats]:
     """How unsteady each band is within a second: quiet, usual and lively seconds."""
     blocks = _blocks(np.diff(bands, axis=1), _DELTA_BLOCK, _DELTA_STEP)
-    spread = np.percentile(np.log1p(blocks.var(axis=2)), (10, 50, 90), axis=0)
+    spread = _percentiles(np.log1p(blocks.var(axis=2)).T, (10, 50, 90))
     return [spread.reshape(3, _BANDS // 2, 2).mean(axis=2)]
 
 
@@ -122,10 +122,11 @@ def _modulation(bands: Floats) -> list[Floats]:
     blocks = _blocks(bands, _MODULATION_BLOCK, _MODULATION_STEP)
     window = np.hanning(blocks.shape[2] + 2)[1:-1].astype(np.float32)
     blocks = (blocks - blocks.mean(axis=2, keepdims=True)) * window
-    power = np.abs(np.fft.rfft(blocks, _MODULATION_BLOCK, axis=2)) ** 2
-    pairs = pairwise(_MODULATION_EDGES)
-    grouped = np.stack([np.sqrt(power[:, :, first:last].mean(axis=2)) for first, last in pairs], axis=2)
-    pattern = np.log1p(np.percentile(grouped, 60, axis=0))
+    # Only with this norm does NumPy transform float32 in float32.
+    power = _squared(np.fft.rfft(blocks, _MODULATION_BLOCK, axis=2, norm="forward"))
+    grouped = product(_modulation_averages(), power.reshape(-1, power.shape[2]).T)
+    grouped = np.sqrt(grouped).reshape(len(grouped), *power.shape[:2]) * np.float32(_MODULATION_BLOCK)
+    pattern = np.log1p(_percentiles(np.transpose(grouped, (2, 0, 1)), (60,))[0])
     return [pattern.mean(axis=0), pattern.std(axis=0), pattern.mean(axis=1), pattern.std(axis=1)]
 
 
@@ -141,10 +142,18 @@ def _joint_onsets(bands: Floats) -> Floats:
 def _contrast(decibels: Floats) -> list[Floats]:
     """Peaks against valleys within sixteen stretches of the spectrum."""
     count = len(decibels) // 16
-    stretches = np.sort(decibels[: 16 * count].reshape(16, count, -1), axis=1)
+    stretches = decibels[: 16 * count].reshape(16, count, -1)
     most = max(1, count // 4)
-    contrast = stretches[:, -most:].mean(axis=1) - stretches[:, :most].mean(axis=1)
-    return [contrast.mean(axis=1), contrast.std(axis=1), *np.percentile(contrast, (10, 90), axis=1)]
+    # The largest and the smallest few, kept in order one row after the other: sorting all takes three times as long.
+    largest = [np.full_like(stretches[:, 0], -np.inf) for _ in range(most)]
+    smallest = [np.full_like(stretches[:, 0], np.inf) for _ in range(most)]
+    for row in range(count):
+        up = down = stretches[:, row]
+        for place in range(most):
+            largest[place], up = np.maximum(largest[place], up), np.minimum(largest[place], up)
+            smallest[place], down = np.minimum(smallest[place], down), np.maximum(smallest[place], down)
+    contrast = np.mean(largest, axis=0) - np.mean(smallest, axis=0)
+    return [contrast.mean(axis=1), contrast.std(axis=1), *_percentiles(contrast, (10, 90))]
 
 
 def _fine_structure(levels: NDArray[np.uint8]) -> list[Floats]:
@@ -166,7 +175,8 @@ def _spectral_shape(decibels: Floats, power: Floats, rise: Floats) -> list[Float
     total = power.sum(axis=0) + np.float32(1e-9)
     centroid = octaves @ power / total
     spread = np.sqrt((np.square(octaves[:, None] - centroid) * power).sum(axis=0) / total)
-    rolloff = octaves[(np.cumsum(power, axis=0) / total > 0.85).argmax(axis=0)]
+    below = np.count_nonzero(np.cumsum(power, axis=0) <= np.float32(0.85) * total, axis=0)
+    rolloff = octaves[np.minimum(below, len(octaves) - 1)]
     level = 10 * np.log10(total)
     flatness = decibels.mean(axis=0) - 10 * np.log10(total / len(decibels)) - _RANGE_DB
     bass = 10 * np.log10(power[: len(power) // 16].sum(axis=0) + 1e-8) - level
@@ -174,7 +184,7 @@ def _spectral_shape(decibels: Floats, power: Floats, rise: Floats) -> list[Float
     flux = np.concatenate([[0.0], rise.mean(axis=0)])
     shape = np.stack([centroid, spread, rolloff, flatness, bass, treble, level, flux]).astype(np.float32)
     return [
-        shape.mean(axis=1), shape.std(axis=1), _skewness(shape), np.percentile(shape, (5, 95), axis=1),
+        shape.mean(axis=1), shape.std(axis=1), _skewness(shape), _percentiles(shape, (5, 95)),
         np.diff(shape, axis=1).std(axis=1),
     ]  # fmt: skip
 
@@ -184,7 +194,8 @@ def _beat(rise: Floats) -> list[Floats]:
     envelopes = np.concatenate([product(_averages(len(rise), 6), rise), rise.mean(axis=0, keepdims=True)])
     centred = envelopes - envelopes.mean(axis=1, keepdims=True)
     size = 1 << (2 * centred.shape[1]).bit_length()
-    found = np.fft.irfft(np.abs(np.fft.rfft(centred, size, axis=1)) ** 2, axis=1)[:, :104]
+    power = _squared(np.fft.rfft(centred, size, axis=1, norm="forward"))
+    found = np.fft.irfft(power, axis=1, norm="forward")[:, :104] * np.float32(size)
     found = (found / (found[:, :1] + _TINY)).astype(np.float32)
     # Lags of a quarter of a second to three seconds.
     near = found[:, 3:40]
@@ -201,7 +212,7 @@ def _beat(rise: Floats) -> list[Floats]:
         axis=1,
     )
     whole = envelopes[-1:]
-    return [rows, centred[-1].std(keepdims=True), _skewness(whole), np.percentile(whole, (10, 50, 90, 99))]
+    return [rows, centred[-1].std(keepdims=True), _skewness(whole), _percentiles(whole[0], (10, 50, 90, 99))]
 
 
 def _chroma(power: Floats) -> list[Floats]:
@@ -220,10 +231,10 @@ def _chroma(power: Floats) -> list[Floats]:
         math.log(unevenness), change.mean(), change.std(), major, minor, major - minor, entropy.mean(), entropy.std(),
         moves.mean() if len(moves) else 0.0,
     )  # fmt: skip
-    intervals = np.abs(np.fft.fft(chroma, axis=0))[1:7]
+    intervals = np.abs(np.fft.rfft(chroma, axis=0)[1:])
     return [
         turned[1:] / unevenness, np.array(scalars), intervals.mean(axis=1), intervals.std(axis=1),
-        np.abs(np.fft.fft(mean))[1:7], np.sort(mean)[::-1],
+        np.abs(np.fft.rfft(mean)[1:]), np.sort(mean)[::-1],
     ]  # fmt: skip
 
 
@@ -232,7 +243,7 @@ def _dynamics(decibels: Floats, power: Floats) -> list[Floats]:
     level = 10 * np.log10(power.sum(axis=0) + np.float32(1e-9))
     stretch = min(38, len(level))
     stretches = level[: len(level) // stretch * stretch].reshape(-1, stretch).mean(axis=1)
-    low, high = np.percentile(level, (10, 95))
+    low, high = _percentiles(level, (10, 95))
     values = (
         stretches.std(), np.ptp(stretches), level.std(), high - low, (level < level.mean() - 6).mean(),
         (level < level.mean() - 12).mean(), decibels.mean(), (decibels < 1).mean(),
@@ -251,6 +262,20 @@ def _blocks(rows: Floats, size: int, step: int) -> Floats:
     """Overlapping stretches of every row, (blocks, rows, size); all of it where it is shorter."""
     size = min(size, rows.shape[1])
     return sliding_window_view(rows, size, axis=1)[:, ::step].transpose(1, 0, 2)
+
+
+def _squared(spectrum: NDArray[np.complexfloating]) -> NDArray[np.floating]:
+    """Squared magnitudes; the root that ``np.abs`` takes first costs ten times as much."""
+    return np.asarray(spectrum.real**2 + spectrum.imag**2)
+
+
+def _percentiles(rows: Floats, percents: tuple[float, ...]) -> Floats:
+    """(percents, ...): percentiles over the last axis, as ``np.percentile`` gives them in six times as long."""
+    ordered = np.sort(rows, axis=-1)
+    places = np.array(percents) * ((rows.shape[-1] - 1) / 100)
+    below = places.astype(np.intp)
+    low, high = ordered[..., below], ordered[..., np.minimum(below + 1, rows.shape[-1] - 1)]
+    return np.moveaxis(low + (high - low) * (places - below).astype(np.float32), -1, 0)
 
 
 def _skewness(rows: Floats) -> Floats:
@@ -275,6 +300,15 @@ def _averages(bands: int, groups: int) -> Floats:
     edges = np.rint(np.linspace(0, bands, groups + 1)).astype(np.intp)
     matrix = np.zeros((groups, bands), np.float32)
     for row, (first, last) in enumerate(pairwise(edges)):
+        matrix[row, first:last] = 1 / (last - first)
+    return matrix
+
+
+@lru_cache(maxsize=1)
+def _modulation_averages() -> Floats:
+    """(groups, bins): means over the bins between neighbouring edges."""
+    matrix = np.zeros((len(_MODULATION_EDGES) - 1, _MODULATION_BLOCK // 2 + 1), np.float32)
+    for row, (first, last) in enumerate(pairwise(_MODULATION_EDGES)):
         matrix[row, first:last] = 1 / (last - first)
     return matrix
 

@@ -20,11 +20,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from earmark.errors import InputError
 from earmark.filters import BLOCK, filter_groups, mel_filters
+from earmark.fourier import frame_view, squared_magnitudes
 from earmark.front_end import MEL, REPORT, FrontEnd
 
 __all__ = [
@@ -228,19 +228,9 @@ def _frame_blocks(
             piece = np.pad(piece, (before, stop - start - before - len(piece)))
         rows = buffer[: len(wanted)]
         places = wanted - wanted[0]
-        stride = piece.strides[0]
-        every = as_strided(piece, (int(places[-1]) + 1, n_fft), (hop_length * stride, stride), writeable=False)
+        every = frame_view(piece, n_fft, hop_length)
         np.multiply(every if len(every) == len(rows) else every[places], window, out=rows)
         yield slice(first, first + len(wanted)), rows
-
-
-def _transform(rows: NDArray[Any], spectra: NDArray[Any], power: NDArray[Any]) -> None:
-    """Squared magnitude of the Fourier transform of each row into `power`; `spectra` is overwritten."""
-    # Only with this norm does NumPy transform float32 in float32; _hann makes up for the factor 1 / n_fft.
-    np.fft.rfft(rows, norm="forward", out=spectra)
-    parts = spectra.view(power.dtype)
-    np.multiply(parts, parts, out=parts)
-    np.add(parts[:, 0::2], parts[:, 1::2], out=power)
 
 
 def _bands(power: NDArray[Any], front_end: FrontEnd, bands: NDArray[Any]) -> None:
@@ -259,7 +249,8 @@ def _power(
     with np.errstate(over="ignore", invalid="ignore"):
         for place, rows in _frame_blocks(samples, front_end, frames, precision):
             n = len(rows)
-            _transform(rows, spectra[:n], power[:n])
+            # _hann makes up for the square of the length.
+            squared_magnitudes(rows, spectra[:n], power[:n])
             if front_end.kind == "mel":
                 _bands(power[:n], front_end, bands[:n])
             result[place] = bands[:n]

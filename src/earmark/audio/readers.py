@@ -28,6 +28,9 @@ CHUNK: Final = 1 << 18
 
 # Full scale is 1; integers stored as float reach 2^31. Beyond, a value is no sound, and the resampler would overflow.
 _LIMIT: Final = 2.0**32
+# BLAS works on so many values at a time; for ten times as many it would start threads.
+_ROW: Final = 1 << 12
+_HALVES: Final = np.full(2, 0.5, np.float32)
 RATES: Final = (1000, 6_200_000)
 """Sample rates that are believed, in Hz: from telephone sound at its worst to DSD512 decoded to one eighth."""
 
@@ -108,8 +111,9 @@ def energy(block: NDArray[Any]) -> float:
     """Sum of the squares of all values, in single precision."""
     with np.errstate(all="ignore"):
         values = block.ravel()
-        # Not np.dot: BLAS would start threads for it.
-        return float(np.einsum("i,i->", values, values))
+        whole = len(values) // _ROW * _ROW
+        rows, rest = values[:whole].reshape(-1, _ROW), values[whole:]
+        return float(np.vecdot(rows, rows).sum()) + float(np.vecdot(rest, rest))
 
 
 def _mean(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -119,12 +123,24 @@ def _mean(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None) -> ND
         return single
     if channels > 16:
         return np.asarray(block.mean(axis=axis, dtype=np.float32))
+    if axis == 1 and channels == 2 and block.flags.c_contiguous and block.dtype == np.float32:
+        return _mean_of_pairs(block, out)
     # Adding whole channels is twenty times faster than ndarray.mean over a short last axis.
     parts = [block[:, c] if axis == 1 else block[c] for c in range(channels)]
     mono: NDArray[np.float32] = np.add(parts[0], parts[1], out=out, dtype=np.float32)
     for part in parts[2:]:
         mono += part
     mono *= np.float32(1 / channels)
+    return mono
+
+
+def _mean_of_pairs(block: NDArray[np.float32], out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """(n, 2) -> (n,): halves are exact, so it is the same as the half of the sum, in half the time."""
+    mono = np.empty(len(block), np.float32) if out is None else out
+    whole = len(block) // _ROW * _ROW
+    for part, rows in ((slice(whole), _ROW), (slice(whole, None), len(block) - whole)):
+        if rows and len(mono[part]):
+            np.matmul(block[part].reshape(-1, rows, 2), _HALVES, out=mono[part].reshape(-1, rows))
     return mono
 
 

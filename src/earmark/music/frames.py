@@ -8,10 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from earmark.filters import BLOCK, filter_groups
+from earmark.fourier import frame_view, squared_magnitudes
+
+# Samples worked on at a time, so that the frames of long transforms stay in the cache, too.
+_BLOCK_SAMPLES = 1 << 16
 
 
 def frame_length(seconds: float, sample_rate: int) -> int:
@@ -26,7 +29,9 @@ def _window(n_fft: int) -> NDArray[np.float32]:
     return np.asarray(hann / math.sqrt(3 / 16), np.float32)
 
 
-def power_blocks(samples: NDArray[np.float32], n_fft: int, hop: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def power_blocks(
+    samples: NDArray[np.float32], n_fft: int, hop: int, bins: slice | None = None
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Squared magnitudes of the Fourier transform of frames under a Hann window, a block of frames at a time.
 
     Parameters
@@ -37,36 +42,37 @@ def power_blocks(samples: NDArray[np.float32], n_fft: int, hop: int) -> Iterator
         Length of a frame, even.
     hop
         From frame to frame, in samples.
+    bins
+        Only these, neither the first nor the last among them; None: all.
 
     Yields
     ------
     tuple
-        Which frames, and their power, (m, n_fft // 2 + 1) float32, to be used before the next block is taken. Bins
-        stand for their negative frequencies too, so that a frame's sum is its mean square (Parseval, with the
+        Which frames, and their power, (m, bins) float32, to be used before the next block is taken. Bins stand for
+        their negative frequencies too, so that a frame's sum over all bins is its mean square (Parseval, with the
         window's own power taken out).
     """
     frames = _frames(samples, n_fft, hop)
     window = _window(n_fft)
-    rows = np.empty((min(BLOCK, len(frames)), n_fft), np.float32)
-    spectra: NDArray[Any] = np.empty((len(rows), n_fft // 2 + 1), np.complex64)
-    power = np.empty(spectra.shape, np.float32)
-    for first in range(0, len(frames), BLOCK):
-        block = frames[first : first + BLOCK]
+    size = max(1, min(BLOCK, len(frames), _BLOCK_SAMPLES // n_fft))
+    rows = np.empty((size, n_fft), np.float32)
+    spectra: NDArray[Any] = np.empty((size, n_fft // 2 + 1), np.complex64)
+    power = np.empty((size, _count(n_fft, bins)), np.float32)
+    for first in range(0, len(frames), size):
+        block = frames[first : first + size]
         count = len(block)
         np.multiply(block, window, out=rows[:count])
-        # Only with this norm does NumPy transform float32 in float32.
-        np.fft.rfft(rows[:count], norm="forward", out=spectra[:count])
-        parts = spectra[:count].view(np.float32)
-        np.multiply(parts, parts, out=parts)
-        np.add(parts[:, 0::2], parts[:, 1::2], out=power[:count])
-        power[:count, [0, -1]] *= np.float32(0.5)
+        squared_magnitudes(rows[:count], spectra[:count], power[:count], bins)
+        if bins is None:
+            power[:count, 0] *= np.float32(0.5)
+            power[:count, -1] *= np.float32(0.5)
         yield slice(first, first + count), power[:count]
 
 
-def frame_power(samples: NDArray[np.float32], n_fft: int, hop: int) -> NDArray[np.float32]:
-    """All blocks of :func:`power_blocks` together, (frames, n_fft // 2 + 1) float32."""
-    result = np.empty((len(_frames(samples, n_fft, hop)), n_fft // 2 + 1), np.float32)
-    for place, power in power_blocks(samples, n_fft, hop):
+def frame_power(samples: NDArray[np.float32], n_fft: int, hop: int, bins: slice | None = None) -> NDArray[np.float32]:
+    """All blocks of :func:`power_blocks` together, (frames, bins) float32."""
+    result = np.empty((len(_frames(samples, n_fft, hop)), _count(n_fft, bins)), np.float32)
+    for place, power in power_blocks(samples, n_fft, hop, bins):
         result[place] = power
     return result
 
@@ -88,4 +94,8 @@ def _frames(samples: NDArray[np.float32], n_fft: int, hop: int) -> NDArray[np.fl
     samples = np.asarray(samples, np.float32)
     if len(samples) < n_fft:
         samples = np.pad(samples, (0, n_fft - len(samples)))
-    return sliding_window_view(samples, n_fft)[::hop]
+    return frame_view(samples, n_fft, hop)
+
+
+def _count(n_fft: int, bins: slice | None) -> int:
+    return len(range(n_fft // 2 + 1)[bins or slice(None)])

@@ -57,12 +57,12 @@ def pitch_classes(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.
     """
     n_fft = frame_length(_FRAME_SECONDS, sample_rate)
     sparse = len(samples) > 8 * n_fft
-    power = frame_power(samples, n_fft, 2 * n_fft if sparse else n_fft)
     bin_hertz = sample_rate / n_fft
-    first, last = int(_LOWEST / bin_hertz), min(power.shape[1] - 2, int(_HIGHEST / bin_hertz))
-    middle = power[:, first:last]
+    first, last = int(_LOWEST / bin_hertz), min(n_fft // 2 - 1, int(_HIGHEST / bin_hertz))
+    # With the neighbours of the outermost bins.
+    power = frame_power(samples, n_fft, 2 * n_fft if sparse else n_fft, slice(first - 1, last + 1))
+    before, middle, after = power[:, :-2], power[:, 1:-1], power[:, 2:]
     loudest = middle.max(axis=1, keepdims=True)
-    before, after = power[:, first - 1 : last - 1], power[:, first + 1 : last + 1]
     peaks = (middle > before) & (middle >= after) & (middle > _PEAK_FLOOR * loudest)
     rows, columns = np.nonzero(peaks)
     if not len(rows):
