@@ -229,7 +229,9 @@ def _frame_blocks(
         rows = buffer[: len(wanted)]
         places = wanted - wanted[0]
         every = frame_view(piece, n_fft, hop_length)
-        np.multiply(every if len(every) == len(rows) else every[places], window, out=rows)
+        # In two steps: a product of two precisions would go through NumPy's casting buffers.
+        rows[...] = every if len(every) == len(rows) else every[places]
+        rows *= window
         yield slice(first, first + len(wanted)), rows
 
 
