@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from earmark import __version__
 from earmark.cli import app
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -38,3 +41,12 @@ def test_what_the_guide_says_is_understood(line: str) -> None:
         command = command.commands[words.pop(0)]
     # Raises where an option does not exist, a value is none, or an argument is missing.
     command.make_context("earmark", words)
+
+
+def test_python_m_earmark_is_the_command_line() -> None:
+    done = subprocess.run([sys.executable, "-m", "earmark", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert __version__ in done.stdout
+    wrong = subprocess.run([sys.executable, "-m", "earmark", "hear"], capture_output=True, text=True, timeout=60)
+    assert wrong.returncode == 2
+    assert len(wrong.stderr.splitlines()) == 1

@@ -72,7 +72,7 @@ def classify(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Sound files, folders (with all below), playlists (.m3u, .m3u8); '-' reads such names from "
             "standard input.",
             show_default=False,

@@ -29,7 +29,7 @@ def correct(
         str, typer.Argument(metavar="TRACK", help="A file that was scanned, or its number.", show_default=False)
     ],
     label: Annotated[
-        str | None, typer.Argument(metavar="[LABEL]", help="What it is: any genre.", show_default=False)
+        str | None, typer.Argument(metavar="LABEL", help="What it is: any genre.", show_default=False)
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take back what was said.")] = False,
     catalogue: CatalogueOption = None,

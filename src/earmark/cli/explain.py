@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def record(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders of finished cross-validations.", show_default=False),
+        typer.Argument(metavar="RUN", help="Folders of finished cross-validations.", show_default=False),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The Markdown file to write; JSON goes beside it.")
@@ -52,7 +52,7 @@ def record(
 
 def explain(
     dataset: Annotated[
-        str, typer.Argument(metavar="[DATASET]", help="gtzan (in the package), a folder, a manifest or an archive.")
+        str, typer.Argument(metavar="DATASET", help="gtzan (in the package), a folder, a manifest or an archive.")
     ] = "gtzan",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs, numbers and page.")] = Path(
         "runs/explain"

@@ -17,9 +17,7 @@ def register(app: typer.Typer) -> None:
 def fuse(
     runs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="RUN RUN...", help="Folders of runs on the same clips and folds, made with --calibrate."
-        ),
+        typer.Argument(metavar="RUN", help="Folders of runs on the same clips and folds, made with --calibrate."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fused run.")] = Path("runs/fused"),
     weights: Annotated[

@@ -234,7 +234,7 @@ def train(
 
 def reproduce(
     dataset: Annotated[
-        str, typer.Argument(metavar="[DATASET]", help="Like crossval's; the real GTZAN's features by default.")
+        str, typer.Argument(metavar="DATASET", help="Like crossval's; the real GTZAN's features by default.")
     ] = "gtzan",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the three runs.")] = Path("runs/report"),
     seed: Annotated[int, typer.Option(help="Of folds and first weights.")] = 0,

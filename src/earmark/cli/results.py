@@ -39,7 +39,7 @@ def report(
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN RUN...", help="Folders of runs; the others are held against the first."),
+        typer.Argument(metavar="RUN", help="Folders of runs; the others are held against the first."),
     ],
     output: Annotated[
         Path | None,

@@ -46,9 +46,7 @@ def register(app: typer.Typer) -> None:
 def scan(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[DIR]...", help="Folders with music. Default: those scanned before.", show_default=False
-        ),
+        typer.Argument(metavar="DIR", help="Folders with music. Default: those scanned before.", show_default=False),
     ] = None,
     catalogue: CatalogueOption = None,
     windows: WindowsOption = None,

@@ -41,7 +41,7 @@ def similar(
     tracks: Annotated[
         list[str],
         typer.Argument(
-            metavar="TRACK...",
+            metavar="TRACK",
             help="One or several songs, or folders of them; a file that was not scanned is heard.",
             show_default=False,
         ),
@@ -73,7 +73,7 @@ def playlist(
     songs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SONG]...", help="What it should sound like: songs or folders of them.", show_default=False
+            metavar="SONG", help="What it should sound like: songs or folders of them.", show_default=False
         ),
     ] = None,
     minus: MinusOption = None,

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def spectrogram(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sound files.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Sound files.", show_default=False)],
     output: Annotated[
         Path | None,
         typer.Option(
