@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -115,6 +116,36 @@ def test_output_goes_to_a_file_whose_suffix_tells_the_format(place: Path) -> Non
     done = earmark(place, "classify", GOOD[0], "-o", "no/such\0place.csv" if os.name == "nt" else "/dev/null/x.csv")
     assert done.returncode == 2
     assert b"cannot be written" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("piped", "drawn"), [(False, True), (True, False)])
+def test_the_bar_keeps_out_of_the_way_of_what_reads_a_pipe(
+    place: Path, tmp_path: Path, piped: bool, drawn: bool
+) -> None:
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "earmark", "classify", "music", "--format", "csv", "--bundle", "tiny.earmark"]
+    with (tmp_path / "out.csv").open("wb") as file:
+        running = subprocess.Popen(
+            words,
+            cwd=place,
+            stderr=theirs,
+            stdout=subprocess.PIPE if piped else file,
+            env=os.environ | {"TERM": "xterm"},
+        )
+        os.close(theirs)
+        if running.stdout is not None:
+            file.write(running.stdout.read())
+    said = b""
+    # On Linux the end of a pseudo-terminal is an error.
+    with contextlib.suppress(OSError):
+        while part := os.read(ours, 4096):
+            said += part
+    os.close(ours)
+    assert running.wait(60) == 1
+    assert (b"hearing" in said) == drawn
+    assert b"failed: music/bad.mp3 is empty" in said
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 7
 
 
 def test_a_timeline_is_drawn_and_hears_all(place: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -197,9 +198,17 @@ class _Sink:
         self._writer: TableWriter | Writer | None = None
 
     @property
-    def fills_terminal(self) -> bool:
-        """Whether bytes go straight to the terminal, past what keeps lines and a progress bar apart."""
-        return self._form is not Format.TABLE and self._stream.isatty()
+    def may_meet_bar(self) -> bool:
+        """Whether what is written may come to the terminal past what keeps lines and a progress bar apart.
+
+        So it is with bytes, and with what a pager, ``head`` or ``jq`` behind a pipe makes of it.
+        """
+        if self._stream.isatty():
+            return self._form is not Format.TABLE
+        try:
+            return stat.S_ISFIFO(os.fstat(self._stream.fileno()).st_mode)
+        except (OSError, ValueError):
+            return False
 
     def write(self, outcome: Outcome) -> None:
         self._open().write(outcome)
@@ -265,7 +274,7 @@ def _hear(found: Sequence[Input], pool: Pool, asked: Task, sink: _Sink, tally: _
     tasks = (replace(asked, path=item.path) for item in found if item.problem is None)
     outcomes = pool.run(tasks, ordered=True)
     begun = time.monotonic()
-    with progress_bar(shown=not sink.fills_terminal) as progress:
+    with progress_bar(shown=not sink.may_meet_bar) as progress:
         progress(Step("hearing", 0, len(found)))
         for done, item in enumerate(found, 1):
             if item.problem is None:
