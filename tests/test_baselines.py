@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.svm import SVC
 
-from earmark.baselines import BASELINES, Baseline, duels_to_probabilities
+from earmark.baselines import BASELINES, Baseline
+from earmark.duels import duels_to_probabilities
 from earmark.metrics.selective import aurc
 from earmark.musical_features import SIZE
 

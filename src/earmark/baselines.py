@@ -8,24 +8,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark import features as feature_names
+from earmark.duels import CUT, FLOOR, duels_to_probabilities
 from earmark.errors import MissingExtraError
 from earmark.learners import Features, FitOptions, Targets
 from earmark.metrics import softmax
 from earmark.musical_features import family_scale
 
-# Guessing the most frequent genre gives the others nothing; a floor keeps the log loss finite.
-FLOOR = 1e-3
 # What was learnt is named by the answers to this many training clips.
 _PROBES = 64
-# Standard deviations beyond which a value says nothing more.
-CUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -104,44 +100,6 @@ def _probabilities(pipeline: Any, features: NDArray[np.float64], vote: bool, sha
     # Of two genres scikit-learn gives one column, with the other sign.
     duels = sharpness * (-decision[:, None] if decision.ndim == 1 else decision)
     return duels_to_probabilities(duels, len(pipeline.classes_), vote=vote)
-
-
-def duels_to_probabilities(duels: NDArray[np.float64], labels: int, *, vote: bool = True) -> NDArray[np.float64]:
-    """Probabilities from the pairwise machines of a support vector classifier, with nothing fitted.
-
-    A genre's likelihood is the product of its chances in all duels, each the logistic function of its margin. (The
-    library's own probabilities for it cross-validate at random, across artists, and the softmax of its votes is all
-    but constant.)
-
-    Parameters
-    ----------
-    duels
-        (n, labels (labels - 1) / 2): margins of 0 against 1, 0 against 2 ... 1 against 2 ...; positive for the first.
-    labels
-        Number of genres.
-    vote
-        Whether the vote decides, as in the classic machine: where it falls on another genre than the likelihood, the
-        two change places.
-
-    Returns
-    -------
-    NDArray[np.float64]
-        (n, labels), summing to 1. How sharp they are is left to a temperature.
-    """
-    likelihood, votes, margins = (np.zeros((len(duels), labels)) for _ in range(3))
-    for column, (first, second) in enumerate(combinations(range(labels), 2)):
-        margin = duels[:, column]
-        for label, sign in ((first, 1), (second, -1)):
-            likelihood[:, label] -= np.logaddexp(0.0, -sign * margin)
-            votes[:, label] += (margin > 0) == (sign > 0)
-            margins[:, label] += sign * margin
-    if not vote:
-        return softmax(likelihood)
-    # Margins break ties of votes, and never more: they come to less than a third.
-    voted = (votes + margins / (3 * (np.abs(margins) + 1))).argmax(axis=1)
-    rows, likeliest = np.arange(len(duels)), likelihood.argmax(axis=1)
-    likelihood[rows, likeliest], likelihood[rows, voted] = likelihood[rows, voted], likelihood[rows, likeliest]
-    return softmax(likelihood)
 
 
 class _Nearest:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from earmark.duels import CUT, FLOOR
 from earmark.musical_features import family_scale
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ class SupportVectors(nn.Module):
 
     def __init__(self, fitted: FittedBaseline) -> None:
         super().__init__()
-        from earmark.baselines import CUT, FLOOR
-
         scaler, machine = fitted.pipeline[0], fitted.pipeline[-1]
         labels = len(machine.classes_)
         if labels != fitted.labels:
