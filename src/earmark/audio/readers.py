@@ -91,7 +91,7 @@ def mix(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None = None) 
     axis
         Which axis is the channels.
     out
-        (n,) float32 to write to, if at hand: fresh memory costs more than the sum.
+        (n,) float32 to write to, one value behind the other, if at hand: fresh memory costs more than the sum.
 
     Returns
     -------
