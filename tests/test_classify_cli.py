@@ -18,9 +18,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import typer
 
 from bundles import tiny_bundle
 from commands import command
+from earmark.cli.classify import clock
+from earmark.predict import Classifier
 from music import RATE, piece
 from sounds import by_name, make
 
@@ -148,6 +151,34 @@ def test_the_bar_keeps_out_of_the_way_of_what_reads_a_pipe(
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 7
 
 
+def test_a_stretch_is_heard_and_its_embedding_written(place: Path, tmp_path: Path) -> None:
+    asked = ("classify", GOOD[0], "music/bad.mp3", "--start", "0:02", "--seconds", "3", "--embedding")
+    good, bad = lines(earmark(place, *asked, "--format", "jsonl"))
+    expected = Classifier(place / "tiny.earmark").classify(place / GOOD[0], start=2, seconds=3)
+    assert good == json.loads(json.dumps(expected.to_dict(embedding=True))) | {
+        "path": GOOD[0],
+        "bundle": good["bundle"],
+    }
+    assert "embedding" not in bad
+    table = tmp_path / "out.parquet"
+    assert earmark(place, *asked, "--output", str(table)).returncode == 1
+    vectors = pq.read_table(table)["embedding"].to_pylist()
+    assert vectors == [good["embedding"], None]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90.0), ("1:30", 90.0), ("1:00:00.5", 3600.5), ("0", 0.0), (2.5, 2.5)]
+)
+def test_times_are_read_as_on_a_clock(text: str | float, seconds: float) -> None:
+    assert clock(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "abc", "1:2:3:4", "-1", "1:-1", "nan", "inf", "1::2"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="m:ss"):
+        clock(text)
+
+
 def test_a_timeline_is_drawn_and_hears_all(place: Path) -> None:
     long = np.concatenate([piece(0, 30.0), piece(1, 80.0)])
     soundfile.write(place / "long.wav", long, RATE)
@@ -170,6 +201,9 @@ def test_a_timeline_is_drawn_and_hears_all(place: Path) -> None:
     [
         (["classify", "empty"], "no sound files"),
         (["classify", "none.mp3"], "none.mp3 does not exist"),
+        (["classify", GOOD[0], "--embedding"], "json, jsonl and parquet"),
+        (["classify", GOOD[0], "--start", "soon"], "h:mm:ss"),
+        (["classify", GOOD[0], "--seconds", "0"], "more than 0"),
         (["classify", "none.mp3", "none.flac"], "None of the 2 files"),
         (["classify", GOOD[0], "--bundle", "none.earmark"], "no bundle"),
         (["errors", "--catalogue", "none.db"], "earmark scan"),

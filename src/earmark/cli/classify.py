@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
 import sys
@@ -38,6 +39,21 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+def clock(text: str | float) -> float:
+    """Seconds from ``90``, ``1:30`` or ``1:00:00``."""
+    parts = str(text).split(":")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not 1 <= len(values) <= 3 or not all(0 <= value < math.inf for value in values):
+        raise typer.BadParameter(f"{text!r} is no time; write seconds, m:ss or h:mm:ss.")
+    total = 0.0
+    for value in values:
+        total = 60 * total + value
+    return total
+
+
 BundleOption = Annotated[
     Path | None, typer.Option(help="The model. Default: the one in the package.", show_default=False)
 ]
@@ -53,6 +69,18 @@ FullOption = Annotated[bool, typer.Option("--full", help="Hear all of each track
 JobsOption = Annotated[
     int | None,
     typer.Option("--jobs", "-j", help="Worker processes. Default: one per processor.", min=1, show_default=False),
+]
+StartOption = Annotated[
+    float,
+    typer.Option(
+        parser=clock, metavar="TIME", help="Hear only from here on: seconds, m:ss or h:mm:ss.", show_default=False
+    ),
+]
+SecondsOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=clock, metavar="TIME", help="Hear only so much: seconds, m:ss or h:mm:ss.", show_default=False
+    ),
 ]
 LimitOption = Annotated[
     float | None,
@@ -102,6 +130,11 @@ def classify(
     ] = None,
     windows: WindowsOption = None,
     full: FullOption = False,
+    start: StartOption = 0.0,
+    seconds: SecondsOption = None,
+    embedding: Annotated[
+        bool, typer.Option("--embedding", help="Add each track's embedding (json, jsonl and parquet).")
+    ] = False,
     music: Annotated[
         bool,
         typer.Option(
@@ -125,6 +158,10 @@ def classify(
     from earmark.library.pool import Pool, default_jobs, threads_beside
 
     chosen = _format(form, output)
+    if embedding and chosen in (Format.TABLE, Format.CSV):
+        raise InputError("Embeddings go into json, jsonl and parquet: choose one of them with --format.")
+    if seconds == 0:
+        raise InputError("--seconds must be more than 0.")
     count = windows_to_hear(windows, full=full, timeline=timeline)
     workers = jobs or default_jobs()
     if all(p != "-" and Path(p).suffix.lower() not in PLAYLIST_SUFFIXES and not Path(p).is_dir() for p in paths):
@@ -142,9 +179,10 @@ def classify(
                 "",
                 count,
                 threads=threads_beside(min(workers, len(found))),
+                stretch=(start, seconds),
                 music=music and chosen is not Format.TABLE,
             )
-            _hear(found, pool, asked, _Sink(stream, chosen, pool, top_k, timeline), tally)
+            _hear(found, pool, asked, _Sink(stream, chosen, pool, top_k, timeline, embedding), tally)
     tally.say()
     if tally.failures:
         raise typer.Exit(SOME_FAILED)
@@ -190,11 +228,14 @@ def _destination(output: Path | None, form: Format) -> Iterator[IO[Any]]:
 class _Sink:
     """A writer that is made with the first outcome, when the genres are known."""
 
-    def __init__(self, stream: IO[Any], form: Format, pool: Pool, top_k: int | None, timeline: bool) -> None:
+    def __init__(
+        self, stream: IO[Any], form: Format, pool: Pool, top_k: int | None, timeline: bool, embedding: bool
+    ) -> None:
         self._stream = stream
         self._form = form
         self._pool = pool
         self._options: dict[str, Any] = {"top_k": top_k, "timeline": timeline}
+        self._embedding = embedding
         self._writer: TableWriter | Writer | None = None
 
     @property
@@ -233,7 +274,12 @@ class _Sink:
 
             bundle = ready.bundle if ready else ""
             self._writer = open_writer(
-                self._form.value, cast(BinaryIO, self._stream), labels, bundle=bundle, **self._options
+                self._form.value,
+                cast(BinaryIO, self._stream),
+                labels,
+                bundle=bundle,
+                embedding=self._embedding,
+                **self._options,
             )
         return self._writer
 

@@ -12,6 +12,7 @@ import io
 import json
 import os
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -53,6 +54,8 @@ class Writer(ABC):
         Only the probabilities of so many most probable genres; None: all.
     timeline
         Whether to write the probabilities of every window (JSON only).
+    embedding
+        Whether to write the embedding, float32 (d,) (JSON and Parquet only).
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Writer(ABC):
         bundle: str = "",
         top_k: int | None = None,
         timeline: bool = False,
+        embedding: bool = False,
     ) -> None:
         self.stream = stream
         self.labels = tuple(labels)
         self.bundle = bundle
         self.top_k = top_k
         self.timeline = timeline
+        self.embedding = embedding
 
     @abstractmethod
     def write(self, outcome: Outcome) -> None:
@@ -109,6 +114,8 @@ class JsonLinesWriter(Writer):
         row["bundle"] = self.bundle
         if not self.timeline:
             row.pop("timeline", None)
+        if self.embedding:
+            row["embedding"] = unpacked(outcome)
         return row
 
 
@@ -175,6 +182,7 @@ class ParquetWriter(Writer):
         kinds |= {"unsure": pa.bool_(), "problems": pa.list_(pa.string())}
         kinds["heard"] = pa.list_(pa.struct([("start", pa.float64()), ("end", pa.float64())]))
         kinds |= {f"p:{label}": pa.float64() for label in self.labels}
+        kinds |= {"embedding": pa.list_(pa.float32())} if self.embedding else {}
         self._schema = pa.schema(list(kinds.items()))
         self._pa = pa
         self._file = pq.ParquetWriter(stream, self._schema, compression="zstd")
@@ -185,7 +193,10 @@ class ParquetWriter(Writer):
         if row["heard"] is not None:
             row["heard"] = [{"start": start, "end": end} for start, end in row["heard"]]
         chosen = self.probabilities(outcome)
-        self._rows.append(row | {f"p:{label}": chosen.get(label) for label in self.labels})
+        row |= {f"p:{label}": chosen.get(label) for label in self.labels}
+        if self.embedding:
+            row["embedding"] = unpacked(outcome)
+        self._rows.append(row)
         if len(self._rows) >= _ROW_GROUP:
             self._flush()
 
@@ -220,6 +231,11 @@ def open_writer(form: str, stream: BinaryIO, labels: Sequence[str], **options: A
     if form not in _WRITERS:
         raise InputError(f"There is no format {form!r}; choose one of {', '.join(FORMATS)}.")
     return _WRITERS[form](stream, labels, **options)
+
+
+def unpacked(outcome: Outcome) -> list[float] | None:
+    """The embedding of a file that was heard, as plain numbers."""
+    return None if outcome.row is None else array("f", outcome.embedding).tolist()
 
 
 def _json(value: Any) -> bytes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from earmark.library.worker import DEFAULT_WINDOWS, Outcome, Task, windows_to_hear
+from earmark.library.writers import unpacked
 
 
 class HearOptions(BaseModel):
@@ -56,7 +56,7 @@ class HearOptions(BaseModel):
             row.pop("timeline", None)
         row["bundle"] = bundle
         if self.embedding:
-            row["embedding"] = np.frombuffer(outcome.embedding, np.float32).astype(float).tolist()
+            row["embedding"] = unpacked(outcome)
         if self.spectrogram and outcome.picture is not None:
             row["spectrogram"] = outcome.picture.to_dict()
         return row
