@@ -94,6 +94,20 @@ def test_the_same_seed_gives_the_same_weights_and_validation_clips_change_nothin
     assert other.initial_weights != whole.initial_weights
 
 
+def test_weights_are_averaged_to_the_end_where_a_moved_gru_lays_its_weights_elsewhere(
+    backbone: Backbone, whole: FittedConvNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As cuDNN has it on a GPU, at every `to`, also to where the network is already.
+    def flatten(gru: nn.GRU) -> None:
+        for weight in gru.parameters():
+            weight.data = weight.data.clone()
+
+    monkeypatch.setattr(nn.GRU, "flatten_parameters", flatten)
+    clips, targets = _clips(8, seed=1)
+    scored = _fit(backbone, validation=(clips, targets))
+    assert scored.final_weights == whole.final_weights
+
+
 def test_a_killed_training_resumes_to_the_same_weights(
     backbone: Backbone, whole: FittedConvNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

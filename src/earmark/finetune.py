@@ -153,7 +153,7 @@ def fit_convnet(
     for epoch in range(first, training.epochs + 1):
         loop.epoch(epoch)
         if validation is not None and (epoch % every == 0 or epoch == training.epochs):
-            validated[epoch] = _score(loop.averaged, *validation, device)
+            validated[epoch] = _score(loop.result(), *validation, device)
         progress(Step("training", epoch, training.epochs))
         late = time.monotonic() - saved_at > CHECKPOINT_SECONDS or (epoch == training.epochs and keep)
         if checkpoint is not None and late:

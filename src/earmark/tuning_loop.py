@@ -126,7 +126,11 @@ class TuningLoop:
         return [(float(loss), float(accuracy)) for loss, accuracy in self.tally.tolist()]
 
     def result(self) -> ConvNet:
-        """The running mean of the weights, in evaluation mode, on the CPU."""
+        """The running mean of the weights, in evaluation mode, on the CPU: a copy.
+
+        ``averaged`` itself must never be moved: on a GPU a GRU that is moved, be it to where it is, lays its weights
+        somewhere else (cuDNN wants them in one piece), and the recorded step goes on averaging into the old place.
+        """
         return copy.deepcopy(self.averaged).to("cpu").eval()
 
     def step(self, pictures: Tensor, wanted: Tensor) -> None:
