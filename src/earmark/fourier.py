@@ -25,6 +25,8 @@ def frame_view(samples: NDArray[np.float32], n_fft: int, hop_length: int) -> NDA
     view: NDArray[np.float32] = np.ndarray(
         (count, n_fft), samples.dtype, samples.data, 0, (hop_length * stride, stride)
     )
+    # A sample lies in several frames.
+    view.flags.writeable = False
     return view
 
 
