@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.problems import Problem
-from earmark.audio.readers import RATES, Chunk, energy, mix
+from earmark.audio.readers import RATES, Chunk, mix
 from earmark.audio.resample import Converter
 from earmark.audio.results import SILENCE, ChannelPower, Tally
 from earmark.bundle import Bundle
@@ -20,6 +20,7 @@ from earmark.hearing import Hearing
 from earmark.music.meter import MusicMeter
 from earmark.predict import SHORTEST_SECONDS, Classifier
 from earmark.prediction import Prediction, TimelinePoint
+from earmark.products import energy
 from earmark.windows import Windows
 
 PAUSE_SECONDS = 2.0

@@ -26,6 +26,7 @@ from earmark.musical_features import musical_features
 from earmark.noise import togetherness
 from earmark.novelty import FAINT
 from earmark.prediction import Prediction, TimelinePoint
+from earmark.products import energy
 from earmark.sound_front_end import graph_input
 from earmark.sound_input import network_input
 from earmark.spectrogram import fit_window, spectrogram
@@ -236,7 +237,7 @@ class Classifier:
         if not np.any(samples):
             heard.silent = True
             return
-        heard.power = max(heard.power, float(np.dot(samples, samples)) / len(samples))
+        heard.power = max(heard.power, energy(samples) / len(samples))
         inputs, drawn = self.look(samples), self.bundle.front_end
         picture = inputs
         # For whoever looks on, there is a picture of every window, also of one that the network only hears.

@@ -26,6 +26,7 @@ from earmark.errors import InputError
 from earmark.filters import BLOCK, filter_groups, mel_filters
 from earmark.fourier import frame_view, squared_magnitudes
 from earmark.front_end import MEL, REPORT, FrontEnd
+from earmark.products import energy
 
 __all__ = [
     "MEL",
@@ -191,10 +192,9 @@ def _mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _finite(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        # The quickest pass over the samples that NaN and infinity do not survive.
-        if np.isfinite(np.dot(samples, samples)):
-            return samples
+    # The quickest pass over the samples that NaN and infinity do not survive.
+    if math.isfinite(energy(samples)):
+        return samples
     wrong = len(samples) - int(np.count_nonzero(np.isfinite(samples)))
     if wrong:
         raise InputError(f"{wrong} of {len(samples)} samples are not finite numbers (NaN or infinite).")

@@ -11,7 +11,8 @@ import numpy as np
 
 from earmark.audio.containers import Content
 from earmark.audio.pyav import open_input
-from earmark.audio.readers import CHUNK, Chunk, QuietBytes, ReadError, energy, mix, sentence
+from earmark.audio.readers import CHUNK, Chunk, QuietBytes, ReadError, mix, sentence
+from earmark.products import energy
 
 # Scale to [-1, 1] and offset by sample format, as FFmpeg names them (without the "p" of planar ones).
 _SCALES: dict[str, tuple[float, float]] = {

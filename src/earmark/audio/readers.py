@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from earmark.audio.containers import Content
 from earmark.audio.sniff import Bytes
+from earmark.products import ROW, energy
 
 TOLERANCE: Final = 0.25
 """Seconds by which containers may be wrong about their length before sound is said to be missing."""
@@ -28,8 +29,6 @@ CHUNK: Final = 1 << 18
 
 # Full scale is 1; integers stored as float reach 2^31. Beyond, a value is no sound, and the resampler would overflow.
 _LIMIT: Final = 2.0**32
-# BLAS works on so many values at a time; for ten times as many it would start threads.
-_ROW: Final = 1 << 12
 _HALVES: Final = np.full(2, 0.5, np.float32)
 RATES: Final = (1000, 6_200_000)
 """Sample rates that are believed, in Hz: from telephone sound at its worst to DSD512 decoded to one eighth."""
@@ -107,15 +106,6 @@ def mix(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None = None) 
         return _mean(np.where(bad, np.float32(0), block), axis, out), int(bad.sum())
 
 
-def energy(block: NDArray[Any]) -> float:
-    """Sum of the squares of all values, in single precision."""
-    with np.errstate(all="ignore"):
-        values = block.ravel()
-        whole = len(values) // _ROW * _ROW
-        rows, rest = values[:whole].reshape(-1, _ROW), values[whole:]
-        return float(np.vecdot(rows, rows).sum()) + float(np.vecdot(rest, rest))
-
-
 def _mean(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
     channels = block.shape[axis]
     if channels == 1:
@@ -137,8 +127,8 @@ def _mean(block: NDArray[Any], axis: int, out: NDArray[np.float32] | None) -> ND
 def _mean_of_pairs(block: NDArray[np.float32], out: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """(n, 2) -> (n,): halves are exact, so it is the same as the half of the sum, in half the time."""
     mono = np.empty(len(block), np.float32) if out is None else out
-    whole = len(block) // _ROW * _ROW
-    for part, rows in ((slice(whole), _ROW), (slice(whole, None), len(block) - whole)):
+    whole = len(block) // ROW * ROW
+    for part, rows in ((slice(whole), ROW), (slice(whole, None), len(block) - whole)):
         if rows and len(mono[part]):
             np.matmul(block[part].reshape(-1, rows, 2), _HALVES, out=mono[part].reshape(-1, rows))
     return mono

@@ -16,12 +16,13 @@ from earmark.audio.containers import Content, describe_other, suffix_fits
 from earmark.audio.halves import HalvesReader, in_halves
 from earmark.audio.opening import check_disk, ffmpeg_reader, open_reader, open_regular
 from earmark.audio.problems import Problem, explain, printable
-from earmark.audio.readers import CHUNK, RATES, TOLERANCE, Chunk, QuietBytes, ReadError, energy
+from earmark.audio.readers import CHUNK, RATES, TOLERANCE, Chunk, QuietBytes, ReadError
 from earmark.audio.resample import Converter, grid
 from earmark.audio.results import AudioInfo, ChannelPower, Sound, Tally
 from earmark.audio.sniff import sniff
 from earmark.audio.verdict import Verdict
 from earmark.errors import AudioError, InputError
+from earmark.products import energy
 
 Source = str | os.PathLike[str] | BinaryIO
 """A path, or a seekable binary file object, which is read from its beginning and left open."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.problems import Problem
+from earmark.products import energy
 
 SILENCE: Final = 1e-4
 """A sound that nowhere departs from its middle by more than this (-80 dB of full scale) is silent."""
@@ -98,8 +99,7 @@ class Tally:
             self.low = min(self.low, float(piece.min()))
             self.high = max(self.high, float(piece.max()))
         if self.full:
-            # Not np.dot: BLAS would start threads for it.
-            self.energy += float(np.einsum("i,i->", piece, piece))
+            self.energy += energy(piece)
 
     @property
     def silent(self) -> bool:

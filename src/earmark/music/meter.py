@@ -20,6 +20,7 @@ from earmark.music.loudness import (
 )
 from earmark.music.onset import band_decibels, onset_envelope
 from earmark.music.tempo import periodicity, tempo_of
+from earmark.products import energy
 
 _FRAME_SECONDS = 0.046
 _BANDS = 32
@@ -64,7 +65,7 @@ class MusicMeter:
             elif len(correlation) == len(self._correlation):
                 self._correlation = self._correlation + correlation
         self._classes += pitch_classes(samples, rate)
-        square = float(np.einsum("i,i->", samples, samples)) / max(1, len(samples))
+        square = energy(samples) / max(1, len(samples))
         if square > _SMALLEST:
             peak = max(float(samples.max()), -float(samples.min()))
             self._crest += 10 * math.log10(peak**2 / square)
