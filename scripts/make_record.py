@@ -102,9 +102,10 @@ class Maker:
         out = self.folder / f"{FUSED}-{protocol}"
         if (out / "run.json").exists():
             return load_run(out)
-        seeds = [int(seed) for seed in run.protocol["seeds"]]
-        told = "".join(map(str, seeds))
-        beside = self._found_or_learnt(MACHINE, protocol, seeds, f"{MACHINE.name}-{protocol}-s{told}")
+        seeds = tuple(int(seed) for seed in run.protocol["seeds"])
+        # With the usual seeds it is the one that has a row of its own.
+        told = "" if seeds == SEEDS else "-s" + "".join(map(str, seeds))
+        beside = self._found_or_learnt(MACHINE, protocol, seeds, f"{MACHINE.name}-{protocol}{told}")
         if beside is None:
             return None
         return fuse([run, beside], out, weights=WEIGHTS, name=FUSED, command=["scripts/make_record.py"])

@@ -22,7 +22,7 @@ import typer
 
 from bundles import tiny_bundle
 from commands import command
-from earmark.cli.classify import clock
+from earmark.cli.classify import parse_clock
 from earmark.predict import Classifier
 from music import RATE, piece
 from sounds import by_name, make
@@ -170,13 +170,13 @@ def test_a_stretch_is_heard_and_its_embedding_written(place: Path, tmp_path: Pat
     ("text", "seconds"), [("90", 90.0), ("1:30", 90.0), ("1:00:00.5", 3600.5), ("0", 0.0), (2.5, 2.5)]
 )
 def test_times_are_read_as_on_a_clock(text: str | float, seconds: float) -> None:
-    assert clock(text) == seconds
+    assert parse_clock(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "abc", "1:2:3:4", "-1", "1:-1", "nan", "inf", "1::2"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="m:ss"):
-        clock(text)
+        parse_clock(text)
 
 
 def test_a_timeline_is_drawn_and_hears_all(place: Path) -> None:

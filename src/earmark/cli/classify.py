@@ -39,7 +39,7 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def clock(text: str | float) -> float:
+def parse_clock(text: str | float) -> float:
     """Seconds from ``90``, ``1:30`` or ``1:00:00``."""
     parts = str(text).split(":")
     try:
@@ -73,13 +73,16 @@ JobsOption = Annotated[
 StartOption = Annotated[
     float,
     typer.Option(
-        parser=clock, metavar="TIME", help="Hear only from here on: seconds, m:ss or h:mm:ss.", show_default=False
+        parser=parse_clock,
+        metavar="TIME",
+        help="Hear only from here on: seconds, m:ss or h:mm:ss.",
+        show_default=False,
     ),
 ]
 SecondsOption = Annotated[
     float | None,
     typer.Option(
-        parser=clock, metavar="TIME", help="Hear only so much: seconds, m:ss or h:mm:ss.", show_default=False
+        parser=parse_clock, metavar="TIME", help="Hear only so much: seconds, m:ss or h:mm:ss.", show_default=False
     ),
 ]
 LimitOption = Annotated[
